@@ -174,6 +174,124 @@ async fn hits_are_fresh_or_stale_and_their_sum_is_exact() {
     assert_eq!(sums(&text), counts(&total));
 }
 
+/// The names of the fields of a struct, by its derived `Debug`.
+fn fields(shown: &str) -> BTreeSet<String> {
+    let fields = shown.lines().filter_map(|line| line.strip_prefix("    "));
+    let fields = fields.filter(|line| !line.starts_with([' ', ']', '}', ')']));
+    fields.filter_map(|line| Some(line.split_once(':')?.0.to_owned())).collect()
+}
+
+/// What is told of a cache as a whole, field by field: one that comes new fails here until an exporter tells it.
+#[tokio::test]
+async fn every_field_of_a_caches_state_is_told() {
+    let redis = Cache::builder().redis("redis://127.0.0.1:1").namespace("shop").build().unwrap();
+    let stats = redis.stats();
+    let text = prometheus::text(&Metrics::of("main", &redis)).unwrap();
+    let told = |name: &str| text.contains(&format!("# TYPE cachemacro_{name} "));
+    let told_as = |what: &str, field: &str| match (what, field) {
+        // The families of the counts, held against them by the other tests.
+        ("cache", "total" | "direct" | "sites" | "store_times" | "local" | "pool") => true,
+        ("cache", _) => told(field),
+        ("pool", "shared" | "idle" | "in_use") => {
+            text.contains(&format!(r#"cachemacro_connections{{cache="main",state="{field}"}}"#))
+        }
+        ("pool", "waiting") => told("connections_waiting"),
+        // A text, which `Cache::health` tells.
+        ("pool", "last_failure") => true,
+        ("pool", _) => told(field),
+        ("local", "entries" | "bytes") => told(&format!("local_{field}")),
+        // Reasons of `local_left`, left out where they never occurred.
+        ("local", "evicted" | "expired" | "replaced" | "for_room" | "untold") => true,
+        _ => false,
+    };
+    let pool = stats.pool.clone().expect("there are connections");
+    let shown = [
+        ("cache", format!("{stats:#?}")),
+        ("pool", format!("{pool:#?}")),
+        ("local", format!("{:#?}", stats.local)),
+    ];
+    for (what, shown) in shown {
+        let fields = fields(&shown);
+        assert!(fields.len() > 5, "{shown}");
+        let untold: Vec<_> = fields.iter().filter(|field| !told_as(what, field)).collect();
+        assert!(untold.is_empty(), "of the {what} nobody tells {untold:?}");
+    }
+}
+
+/// Labels in one order, so that what exporters tell can be compared.
+fn sorted(name: &str, labels: impl Iterator<Item = String>) -> String {
+    let mut labels: Vec<String> = labels.collect();
+    labels.sort();
+    format!("{name}{{{}}}", labels.join(","))
+}
+
+/// What one exporter tells, the others tell: the same series with the same values, nothing more and nothing twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_exporters_tell_the_same_series() {
+    let cache = used().await;
+    let redis = Cache::builder().redis("redis://127.0.0.1:1").namespace("shop").build().unwrap();
+    let metrics = || Metrics::of("main", &cache).and("shared", &redis).unwrap();
+
+    let text = prometheus::text(&metrics()).unwrap();
+    let is_time = |name: &str| name.contains("_seconds");
+    let mut by_prometheus = BTreeMap::new();
+    for (series, value) in series(&text).filter(|(series, _)| !is_time(series)) {
+        let (name, labels) = series.trim_end_matches('}').split_once('{').unwrap();
+        let before = by_prometheus.insert(sorted(name, labels.split(',').map(str::to_owned)), value);
+        assert_eq!(before, None, "{series} is there twice");
+    }
+
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    metrics::with_local_recorder(&recorder, || Publisher::new(metrics()).publish());
+    let mut by_facade = BTreeMap::new();
+    for (key, _, _, value) in snapshotter.snapshot().into_vec() {
+        let labels = key.key().labels().map(|label| format!("{}=\"{}\"", label.key(), label.value()));
+        let name = sorted(key.key().name(), labels);
+        #[expect(clippy::cast_precision_loss, reason = "few")]
+        let value = match value {
+            DebugValue::Counter(count) => count as f64,
+            DebugValue::Gauge(value) => value.into_inner(),
+            DebugValue::Histogram(_) => continue,
+        };
+        assert_eq!(by_facade.insert(name.clone(), value), None, "{name} is there twice");
+    }
+    assert_eq!(by_facade, by_prometheus);
+
+    let exporter = InMemoryMetricExporter::default();
+    let reader = PeriodicReader::builder(exporter.clone()).with_interval(Duration::from_secs(3_600)).build();
+    let provider = SdkMeterProvider::builder().with_reader(reader).build();
+    observe(metrics(), &provider.meter("app"));
+    tokio::task::spawn_blocking(move || provider.force_flush()).await.unwrap().unwrap();
+    let mut by_opentelemetry = BTreeMap::new();
+    // The first collection: there is another one when the provider goes.
+    let told = exporter.get_finished_metrics().unwrap();
+    let told = told[0].scope_metrics().flat_map(opentelemetry_sdk::metrics::data::ScopeMetrics::metrics);
+    for metric in told.filter(|metric| metric.name().starts_with("cachemacro.")) {
+        let name = metric.name().replace('.', "_");
+        let of = |attributes: &mut dyn Iterator<Item = &opentelemetry::KeyValue>, name: &str| {
+            sorted(name, attributes.map(|label| format!("{}=\"{}\"", label.key, label.value)))
+        };
+        let points: Vec<(String, u64)> = match metric.data() {
+            AggregatedMetrics::U64(MetricData::Sum(_)) if name.ends_with("_time_count") => continue,
+            AggregatedMetrics::U64(MetricData::Sum(sum)) => {
+                let name = format!("{name}_total");
+                sum.data_points().map(|point| (of(&mut point.attributes(), &name), point.value())).collect()
+            }
+            AggregatedMetrics::U64(MetricData::Gauge(gauge)) => {
+                gauge.data_points().map(|point| (of(&mut point.attributes(), &name), point.value())).collect()
+            }
+            _ => continue,
+        };
+        for (name, value) in points {
+            #[expect(clippy::cast_precision_loss, reason = "few")]
+            let before = by_opentelemetry.insert(name.clone(), value as f64);
+            assert_eq!(before, None, "{name} is there twice");
+        }
+    }
+    assert_eq!(by_opentelemetry, by_prometheus);
+}
+
 /// 200 functions that each do what a function does: hits of each kind, misses for many reasons, errors, fills, evicts.
 #[tokio::test]
 async fn of_200_functions_there_are_at_most_9_000_lines() {

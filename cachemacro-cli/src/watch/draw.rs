@@ -54,7 +54,10 @@ fn draw_head(frame: &mut Frame<'_>, watch: &Watch, area: Rect) {
     let late = watch.processes.values().filter(|process| watch.is_late(process)).count();
     let mut spans = vec![
         Span::styled(format!(" {} ", text::shown(&watch.namespace)), bold()),
-        Span::raw(format!(" {} processes", watch.processes.len())),
+        Span::raw(match watch.processes.len() {
+            1 => " 1 process".to_owned(),
+            many => format!(" {many} processes"),
+        }),
     ];
     if late > 0 {
         spans.push(Span::styled(format!(", {late} late"), colored(watch, Color::Yellow)));

@@ -61,6 +61,7 @@ async fn counters_alone_say_nothing_of_what_attributes_say() {
         .unwrap();
     let report: String = redis::cmd("GET").arg(&keys[0]).query_async(&mut admin).await.unwrap();
     assert!(report.contains("::user") && !report.contains("org:"), "{report}");
+    assert!(!report.contains("lease_limit"), "nor of settings: {report}");
     let left: i64 = redis::cmd("PTTL").arg(&keys[0]).query_async(&mut admin).await.unwrap();
     assert!((1..=30_000).contains(&left), "{left}");
     // `clear` is about entries.

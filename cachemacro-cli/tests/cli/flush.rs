@@ -1,5 +1,8 @@
 //! `flush`, and what it asks before.
 
+use std::io::Write as _;
+use std::process::Stdio;
+
 use cachemacro_tests::RedisServer;
 use cachemacro_tests::server::{is_redis_6, run};
 use serde_json::json;
@@ -55,6 +58,8 @@ fn nothing_is_flushed_without_a_namespace_or_a_selector() {
     for args in [
         &["flush", "--yes"][..],
         &["flush", "--all", "--yes", "--no-namespace"],
+        &["flush", "--key", "user:acme:7", "--yes", "--no-namespace"],
+        &["flush", "--tag", "users", "--yes", "--no-namespace"],
         &["flush", "--tag", "#12", "--yes"],
     ] {
         let said = place.run(args);
@@ -224,4 +229,59 @@ async fn at_a_terminal_a_flush_asks_and_takes_no_for_an_answer() {
         assert_eq!(cache.stats().total.loads - before, loads, "{args}: {answer}");
         cache.stored().await;
     }
+}
+
+/// More than ten thousand entries are not evicted by a yes that was meant for ten.
+#[tokio::test(flavor = "multi_thread")]
+async fn beyond_ten_thousand_entries_a_terminal_asks_for_the_namespaces_name() {
+    let server = RedisServer::start();
+    let place = Place::on(&server);
+    let mut admin = server.client().await;
+    let namespace = place.namespace.clone();
+    let fill = "for n = tonumber(ARGV[2]), tonumber(ARGV[3]) do redis.call('SET', ARGV[1] .. ':page:' .. n, 'x') end";
+    let store = async |admin: &mut _, from: u32, to: u32| {
+        let mut store = redis::cmd("EVAL");
+        store.arg(fill).arg(0).arg(&namespace).arg(from).arg(to);
+        store.exec_async(admin).await.expect("the server obeys");
+    };
+    let name = format!("type the namespace's name, {namespace}, to evict:");
+    let there =
+        async |admin: &mut _| -> u64 { redis::cmd("DBSIZE").query_async(admin).await.expect("it answers") };
+    store(&mut admin, 1, 10_000).await;
+    let before = there(&mut admin).await;
+    for (keys, asks, answer, code) in
+        [(10_000, "evict? type yes:", "no", 4), (10_001, &*name, "yes", 4), (10_001, &*name, &*namespace, 0)]
+    {
+        if keys == 10_001 {
+            store(&mut admin, 10_001, 10_001).await;
+        }
+        let terminal = Terminal::start(&place, (160, 24), "flush --prefix page");
+        terminal.shows(asks).await;
+        terminal.keys(&[answer, "Enter"]);
+        terminal.shows(&format!("ended with {code}")).await;
+        let left = there(&mut admin).await;
+        assert_eq!(left >= before, code == 4, "{left} keys are left of {keys} after {answer}");
+    }
+}
+
+/// What comes over a pipe is no answer of somebody who has seen the plan.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_terminal_a_yes_on_standard_input_confirms_nothing() {
+    let place = Place::on(RedisServer::shared());
+    let cache = place.service();
+    user(&cache, "acme", 7).await;
+    cache.stored().await;
+    for (args, text) in [(&["--tag", "users"][..], "yes"), (&["--all"], &*place.namespace)] {
+        let mut command = place.command(&[&["flush"], args].concat());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut running = command.spawn().expect("the binary can be run");
+        // It may have ended already.
+        let _ = running.stdin.take().expect("it is piped").write_all(format!("{text}\n").as_bytes());
+        let ended = tokio::task::spawn_blocking(move || running.wait_with_output());
+        let ended = ended.await.expect("it does not panic").expect("it ends");
+        assert_eq!(ended.status.code(), Some(4), "{ended:?}");
+    }
+    let loads = cache.stats().total.loads;
+    user(&cache, "acme", 7).await;
+    assert_eq!(cache.stats().total.loads, loads, "nothing went");
 }

@@ -119,6 +119,53 @@ async fn no_value_and_no_password_is_shown_unasked() {
     assert!(asked.out.contains("canary"), "it would be seen: {asked:?}");
 }
 
+/// With `--redact` neither a key nor a tag is in the output of any command; hashes of them stand there, and templates.
+#[tokio::test(flavor = "multi_thread")]
+async fn with_redact_no_key_and_no_tag_is_shown() {
+    let server = RedisServer::start();
+    let place = Place::on(&server);
+    let cache = place.settings().tag_names(100).hot_keys(true).build().expect("acceptable settings");
+    let note = cache.entry::<String>("note", "canary").with_codec::<Json>().with_tags(["canary:tag"]);
+    note.set(&"seven".to_owned()).await.expect("stored");
+    for _ in 0..3_000 {
+        user(&cache, "canary", 7).await;
+    }
+    cache.stored().await;
+    // One that `verify` names.
+    let damaged = format!("{}:note:canary-damaged", place.namespace);
+    redis::cmd("SET").arg(damaged).arg("x").exec_async(&mut server.client().await).await.expect("it is kept");
+    place.reported(&[&cache]).await;
+    wait_until("names of tags are told", DEADLINE, async || {
+        place.asked(&["tags"]).await.out.contains("canary:tag")
+    })
+    .await;
+    let looks = [
+        &["top", "--by", "bytes"][..],
+        &["top", "--by", "hot"],
+        &["list"],
+        &["search", "canary"],
+        &["search", "seven", "--values"],
+        &["inspect", "note:canary"],
+        &["inspect", "user:canary:7"],
+        &["explain", "user:canary:7"],
+        &["tags"],
+        &["verify"],
+        &["flush", "--tag", "canary:tag", "--key", "note:canary", "--yes"],
+        &["log"],
+    ];
+    for args in looks {
+        for format in ["table", "csv", "json"] {
+            let said = place.asked(&[args, &["--redact", "--format", format]].concat()).await;
+            assert!(matches!(said.code, Some(0 | 1)), "{args:?}: {said:?}");
+            let all = format!("{}{}", said.out, said.errors);
+            assert!(!all.contains("canary"), "{args:?}: {said:?}");
+            assert!(args[0] == "explain" || !said.out.is_empty(), "{args:?}: {said:?}");
+        }
+    }
+    // What was flushed by these is in the log, where it is not hidden.
+    assert!(place.asked(&["log"]).await.out.contains("canary:tag"));
+}
+
 /// Those of the documentation.
 #[tokio::test(flavor = "multi_thread")]
 async fn under_an_operators_rights_flushes_work() {
@@ -155,6 +202,12 @@ async fn no_key_outside_the_namespace_is_named() {
     let fill = "for n = 1, 20000 do redis.call('SET', 'somebody-elses:' .. n, 'x') end";
     redis::cmd("EVAL").arg(fill).arg(0).exec_async(&mut admin).await.expect("the server obeys");
     let watched = Watched::start(&server.url()).await;
+    let listed = place.rows(&["list"]).await;
+    assert!(
+        listed.len() == 5
+            && listed.iter().all(|row| row["key"].as_str().is_some_and(|key| key.starts_with("user:acme:"))),
+        "{listed:?}"
+    );
     for args in [&["list"][..], &["tags"], &["stats"], &["verify"], &["explain", "user:acme:1"], &["doctor"]]
     {
         let said = place.asked(args).await;
@@ -281,11 +334,19 @@ async fn what_is_no_report_hides_none_and_nothing_in_one_reaches_the_terminal_ra
         &["doctor"],
         &["verify"],
     ] {
-        let said = place.asked(args).await;
-        assert!(matches!(said.code, Some(0 | 1)), "{args:?} {said:?}");
-        for c in said.out.chars().chain(said.errors.chars()) {
-            let is_plain = c == '\n' || c == '\r' || !(c.is_control() || c == '\u{202e}');
-            assert!(is_plain, "{args:?}: {c:?} in {said:?}");
+        for format in ["table", "csv", "json"] {
+            let has_own =
+                args.contains(&"--format") || args.iter().any(|arg| ["--dot", "--svg"].contains(arg));
+            let form = if has_own { &[][..] } else { &["--format", format] };
+            // What stands in the environment is said where it is no setting.
+            let envs = [("CACHEMACRO_\u{1b}[2J\u{202e}", "1")];
+            let said = place.asked_with(&[args, form].concat(), &envs).await;
+            assert!(matches!(said.code, Some(0 | 1)), "{args:?} {said:?}");
+            assert!(said.errors.contains("CACHEMACRO_"), "{args:?} {said:?}");
+            for c in said.out.chars().chain(said.errors.chars()) {
+                let is_plain = c == '\n' || c == '\r' || !(c.is_control() || c == '\u{202e}');
+                assert!(is_plain, "{args:?}: {c:?} in {said:?}");
+            }
         }
     }
     let processes = place.rows(&["stats", "--by", "process"]).await;
@@ -333,6 +394,26 @@ async fn where_a_look_counts_as_use_names_alone_are_listed_unless_asked_for_more
     let rows = place.rows(&["list", "--touch"]).await;
     assert_eq!(rows[0]["state"], "fresh");
     assert_eq!(idle(&server, &key).await < 2, is_old);
+}
+
+/// What is in use stays in place of what was only looked at.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_a_look_counts_as_use_ten_thousand_entries_are_looked_at_and_no_more() {
+    let server = RedisServer::with_args(&["--maxmemory-policy", "allkeys-lru"]);
+    let place = Place::on(&server);
+    let mut admin = server.client().await;
+    let info: String = redis::cmd("INFO").query_async(&mut admin).await.expect("it answers");
+    let is_old = info.contains("redis_version:6.") || info.contains("redis_version:7.0.");
+    let fill = "for n = 1, 10050 do redis.call('SET', ARGV[1] .. ':page:' .. n, 'x') end";
+    let mut fill_it = redis::cmd("EVAL");
+    fill_it.arg(fill).arg(0).arg(&place.namespace).exec_async(&mut admin).await.expect("the server obeys");
+    let entries = async |args: &[&str]| {
+        let said = place.asked(&[&["top", "--by", "prefix", "--format", "json"], args].concat()).await;
+        let entries = said.rows()[0]["entries"].as_u64();
+        (entries, said.errors.contains("--touch"))
+    };
+    assert_eq!(entries(&[]).await, (Some(if is_old { 10_000 } else { 10_050 }), is_old));
+    assert_eq!(entries(&["--touch"]).await, (Some(10_050), false));
 }
 
 /// Beside a million keys of others none is named, and no command keeps the server from others for long.

@@ -55,14 +55,16 @@ impl Place {
     }
 
     pub(crate) fn run_with(&self, args: &[&str], envs: &[(&str, &str)]) -> Said {
+        said(self.command(args).envs(envs.iter().copied()).stdin(Stdio::null()))
+    }
+
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cachemacro"));
         without_settings(&mut command)
             .args(args)
             .env("CACHEMACRO_REDIS_URL", &self.url)
-            .env("CACHEMACRO_NAMESPACE", &self.namespace)
-            .envs(envs.iter().copied())
-            .stdin(Stdio::null());
-        said(&mut command)
+            .env("CACHEMACRO_NAMESPACE", &self.namespace);
+        command
     }
 
     /// Runs it off the test's runtime, which serves the services meanwhile.

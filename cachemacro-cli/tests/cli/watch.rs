@@ -28,7 +28,7 @@ async fn the_screen_sorts_filters_resizes_outlives_the_server_and_leaves_the_ter
         }
     });
     let terminal = Terminal::start(&place, (80, 24), WATCH);
-    terminal.shows("1 processes").await;
+    terminal.shows("1 process ").await;
     terminal.shows("harness::user").await;
     terminal.shows("reads/sv").await;
     terminal.shows("q quit").await;
