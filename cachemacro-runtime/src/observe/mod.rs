@@ -18,5 +18,4 @@ pub(crate) mod stats;
 pub(crate) mod status;
 pub(crate) mod subscription;
 pub(crate) mod warning;
-#[cfg(feature = "write-behind")]
 pub(crate) mod write_behind;
