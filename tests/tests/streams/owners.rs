@@ -247,7 +247,8 @@ async fn a_former_owners_batch_changes_nothing() {
     };
     let named = || WriteBehind::<u64>::named("rows").volatile(true).every("10ms").lease(LEASE);
     let (batches, mut held) = tokio::sync::mpsc::unbounded_channel();
-    let former = named().start(&on_server(), move |batch: Batch<u64>| {
+    let first = on_server();
+    let former = named().start(&first, move |batch: Batch<u64>| {
         let _ = batches.send(batch);
         std::future::pending::<Result<(), String>>()
     });
