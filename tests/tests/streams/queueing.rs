@@ -331,6 +331,7 @@ async fn a_write_that_is_not_accepted_is_the_functions_error(rig: Rig) {
     assert_eq!(users.remove(7, true).await, Err(Refused::Cache(ErrorKind::Full)));
     assert_eq!(users.name(7).await, some("Ada"));
     database.change(|state| state.down = false);
+    empty(&users.renames).await;
     assert!(users.renames.shutdown(DEADLINE).await);
     assert_eq!(users.rename(7, "Grace").await, Err(Refused::Cache(ErrorKind::Refused)));
     assert_eq!(database.row(7).as_deref(), Some("Ada"));
