@@ -77,7 +77,6 @@ pub use observe::stats::{CacheStats, Count, Stats};
 pub use observe::status::Status;
 pub use observe::subscription::SubscriptionStats;
 pub use observe::warning::Warning;
-#[cfg(feature = "write-behind")]
 pub use observe::write_behind::QueueStats;
 pub use policy::gathered::Gathered;
 pub use policy::mode::Mode;

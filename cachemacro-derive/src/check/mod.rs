@@ -11,6 +11,7 @@ pub(crate) mod overlap;
 mod own;
 mod owned;
 mod policy;
+pub(crate) mod queued;
 mod search;
 mod similar;
 mod skipped;
@@ -94,6 +95,7 @@ pub(crate) fn cached(options: &Options, item: &Item, errors: &Errors) -> Cached 
             .find(|_| entry.policy.cache_err)
             .map(|opt| StoresErr { span: opt.span(), inherited: opt.inherited }),
         behind: check.behind(),
+        write_behind: check.write_behind(),
         entry,
         rules,
         function,

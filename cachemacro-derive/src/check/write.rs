@@ -157,7 +157,7 @@ impl Checker<'_> {
         })
     }
 
-    fn entry_expr(&self) -> Option<Value> {
+    pub(super) fn entry_expr(&self) -> Option<Value> {
         let entry = self.options.expr("entry")?;
         if let Expr::Path(path) = entry
             && self.is_function(path)

@@ -36,6 +36,7 @@ mod function;
 mod key;
 mod late;
 mod policy;
+pub(crate) mod queued;
 mod says;
 mod similar;
 mod underscore;
@@ -91,13 +92,15 @@ impl Expander<'_> {
             let rules = self.call_rules(&model.rules, when.as_ref());
             quote_spanned!(mixed=> .rules(#rules))
         });
+        let (queue, pending) = model.write_behind.as_ref().map(|queue| self.queue_looked_into(queue)).unzip();
         let before = quote_spanned! {mixed=>
             let call_ = {
                 #imports
                 #shape
                 #named
                 #entry
-                #private::#call #rules
+                #queue
+                #private::#call #rules #pending
             };
         };
         let verified = model.entry.policy.verify.as_ref().is_some_and(|verify| verify.behind);

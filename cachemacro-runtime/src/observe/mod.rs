@@ -19,5 +19,4 @@ pub(crate) mod status;
 pub(crate) mod streak;
 pub(crate) mod subscription;
 pub(crate) mod warning;
-#[cfg(feature = "write-behind")]
 pub(crate) mod write_behind;

@@ -18,6 +18,7 @@ use crate::observe::shapes::{Shape, Shapes};
 use crate::observe::site::SiteId;
 use crate::observe::spread::SpreadCounter;
 use crate::observe::streak::Streak;
+use crate::observe::write_behind::QueueStats;
 
 macro_rules! counters {
     ($($(#[doc = $doc:expr])* $name:ident: $counter:ty),* $(,)?) => {
@@ -513,6 +514,9 @@ pub struct CacheStats {
     pub store_times: Vec<(&'static str, Histogram)>,
     /// Loads that are under way in this process, each of one key, however many callers wait for it.
     pub flights: u64,
+    /// The queues of writes that this process has of this cache (feature `write-behind`), by name. What they hold is what was last seen, some seconds
+    /// ago at most.
+    pub queues: Vec<(String, QueueStats)>,
 }
 
 impl CacheStats {
@@ -562,6 +566,7 @@ impl CacheStats {
             kept_evicts: 0,
             store_times: Vec::new(),
             flights: 0,
+            queues: Vec::new(),
         }
     }
 }

@@ -17,8 +17,12 @@ mod explain;
 mod hit;
 mod kinds;
 mod local;
+#[cfg(not(feature = "write-behind"))]
+mod no_queueing;
 mod path;
 mod probe;
+#[cfg(feature = "write-behind")]
+mod queueing;
 mod similar;
 mod writes;
 
@@ -35,10 +39,17 @@ pub use self::local::{
     CanKeepErr, DefaultLocalStoringKind, Keepable, LocalArguments, LocalCall, LocalKind, LocalStoringKind,
     NO_ARGUMENTS, local_call, local_call_when, local_entry, local_hit, parts_of,
 };
+#[cfg(not(feature = "write-behind"))]
+pub use self::no_queueing::{TakesWrites, queue_of};
 pub use self::path::{key, key_in_trait, key_under};
 pub use self::probe::{
     DefaultStoringKind, Flat, Kind, NestedShape, OptShape, PlainShape, Probe, ResOptShape, ResShape,
     Returning, Shape, StoringKind,
+};
+#[cfg(feature = "write-behind")]
+pub use self::queueing::{
+    IsQueue, PendingCall, Queueing, RemovedFrom, TakesWrites, TellsUnaccepted, queue_of, queue_of_any,
+    unaccepted,
 };
 pub use self::similar::boxed;
 pub use self::writes::{Evictable, Evicting, GivesEntries, HoldsHere, Writes, held_here, write};
