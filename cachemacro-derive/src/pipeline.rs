@@ -81,7 +81,9 @@ fn queued(options: &Options, item: &mut Item, errors: Errors) -> TokenStream {
     // Those below are left out of the function, so that what they would say of it does not follow.
     item.attrs.retain(|attr| {
         let other = Macro::of(attr.path());
-        other.iter().for_each(|other| errors.at(attr.path(), beside_a_queue(*other)));
+        if let Some(other) = other {
+            errors.at(attr.path(), beside_a_queue(other));
+        }
         other.is_none()
     });
     let model = check::queued::queued(options, item, &errors);

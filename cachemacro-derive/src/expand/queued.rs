@@ -107,9 +107,10 @@ impl Expander<'_> {
         let span = pointing_at(queue);
         let name = Ident::new("queue_", span);
         let bound = self.cache(&name, queue, Place::Function);
-        let queue = match of {
-            Some(ret) => quote_spanned!(span=> #private::queue_of::<#ret, _, _>(outcome_, #name)),
-            None => quote_spanned!(span=> #private::queue_of_any(#name)),
+        let queue = if let Some(ret) = of {
+            quote_spanned!(span=> #private::queue_of::<#ret, _, _>(outcome_, #name))
+        } else {
+            quote_spanned!(span=> #private::queue_of_any(#name))
         };
         (bound, queue)
     }

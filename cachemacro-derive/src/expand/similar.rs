@@ -96,9 +96,7 @@ pub(super) fn apart(parts: &EntryParts, item: &Item) -> (Vec<Tag>, Vec<Tag>) {
         Tag::Template(template) => template
             .iter()
             .any(|part| matches!(part, Part::Hole(hole) if says(&hole.expr, &similar.question, item))),
-        Tag::One(value) | Tag::Many(value) => {
-            arguments_in(value, item).iter().any(|name| *name == similar.question)
-        }
+        Tag::One(value) | Tag::Many(value) => arguments_in(value, item).contains(&similar.question),
     };
     parts.tags.iter().cloned().partition(|tag| !depends(tag))
 }
