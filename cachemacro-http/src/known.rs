@@ -174,6 +174,7 @@ mod tests {
             "/a?x=1",
             "http://shop/a",
             "https://shop/a",
+            "http://other/a",
         ]);
         let method = select(vec!["GET", "GET", "GET", "GET", "GET", "HEAD", "POST"]);
         let parameters = select(vec![None, None, Some("7"), Some("8")]);
@@ -274,7 +275,17 @@ mod tests {
         for name in FORWARDED {
             assert_ne!(known(&[(name.as_str(), "a")]), known(&[]));
             assert_ne!(known(&[(name.as_str(), "a")]), known(&[(name.as_str(), "b")]));
+            for other in FORWARDED.iter().filter(|other| **other != name) {
+                assert_ne!(known(&[(name.as_str(), "a")]), known(&[(other.as_str(), "a")]));
+            }
         }
+        let at = |uri: &str| {
+            let parts = Request::get(uri).body(()).unwrap().into_parts().0;
+            Known::of(&layer, &parts, false, &mut Judged::default()).map(|known| known.0).unwrap()
+        };
+        assert_ne!(at("http://shop/a"), at("http://other/a"));
+        // None runs into the next.
+        assert_ne!(known(&[("host", "aforwardedb")]), known(&[("host", "a"), ("forwarded", "b")]));
         assert_ne!(known(&[("host", "a"), ("forwarded", "b")]), known(&[("host", "b"), ("forwarded", "a")]));
         assert_eq!(known(&[("host", "a"), ("accept", "b")]), known(&[("host", "a")]));
     }

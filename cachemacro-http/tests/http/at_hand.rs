@@ -69,7 +69,7 @@ async fn what_was_evicted_is_not_at_hand() {
 
     let rig = Rig::new();
     let (layer, handler) = (rig.http.cache().ttl("1m").tags(["teas"]), Handler::counting(&[]));
-    for way in 0..6 {
+    for way in 0..7 {
         warm(&rig, &layer, &handler, || request("GET", "/a", &[("host", "shop")])).await;
         match way {
             0 => rig.cache.scope(rename()).await,
@@ -80,6 +80,18 @@ async fn what_was_evicted_is_not_at_hand() {
                 // A function that was dropped has evicted as well, in a moment: until then nothing is taken.
                 let mut call = std::pin::pin!(rig.cache.scope(async {
                     #[cache_evict(tags = ["teas"])]
+                    async fn never() {
+                        std::future::pending::<()>().await;
+                    }
+                    never().await;
+                }));
+                let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+                assert!(call.as_mut().poll(&mut context).is_pending());
+            }
+            5 => {
+                // What goes through all keys takes a task, which has not run yet.
+                let mut call = std::pin::pin!(rig.cache.scope(async {
+                    #[cache_evict(prefix = "http", all)]
                     async fn never() {
                         std::future::pending::<()>().await;
                     }
@@ -111,7 +123,54 @@ async fn what_is_not_fresh_is_not_at_hand() {
         rig.clock.advance(Duration::from_millis(9_999));
         assert_eq!(get(&layer, &handler, &[]).await.word(), "HIT");
         rig.clock.advance(Duration::from_millis(1));
+        let runs = handler.runs();
         assert_eq!(get(&layer, &handler, &[]).await.word(), word);
+        // One that is stale is made anew, be it beside the answer.
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(handler.runs(), runs + 1);
+    }
+    // Of a gateway's origin, that it may not serve any more.
+    let layer = rig.http.clone().prefix("gateway").gateway();
+    let handler = Handler::counting(&[("cache-control", "max-age=10")]);
+    warm(&rig, &layer, &handler, || request("GET", "/a", &[])).await;
+    rig.pass(10);
+    assert_eq!(get(&layer, &handler, &[]).await.body, "run 2");
+}
+
+/// The outer layer knows neither the rule nor the tags of the inner one, so it stores nothing of it.
+#[tokio::test]
+async fn within_another_layer_nothing_is_at_hand() {
+    let rig = Rig::new();
+    let (inner, handler) = (rig.http.cache().ttl("1m").tags(["teas"]), Handler::counting(&[]));
+    let outer = rig.http.clone().prefix("outer").cache().inherit(false);
+    warm(&rig, &inner, &handler, || request("GET", "/a", &[])).await;
+    let through = async || {
+        let service = outer.layer(inner.layer(handler.clone()));
+        let response = service.oneshot(request("GET", "/a", &[])).await.unwrap();
+        response.into_body().collect().await.unwrap().to_bytes()
+    };
+    for _ in 0..3 {
+        through().await;
+    }
+    rig.cache.evict_tags(["teas"]).await.unwrap();
+    let runs = handler.runs();
+    assert_eq!(through().await, format!("run {}", runs + 1));
+}
+
+/// Beside host, path, query and what Vary names.
+#[tokio::test]
+async fn what_a_route_names_tells_requests_apart() {
+    let rig = Rig::new();
+    let layer = rig.http.cache().key(|request| format!("{:?}", request.headers.get("x-plan")));
+    let handler = Handler::new(|request| async move {
+        let plan = request.headers().get("x-plan").map_or("", |plan| plan.to_str().unwrap());
+        response(200, &[], plan)
+    });
+    for plan in ["basic", "large", "basic"] {
+        let got = warm(&rig, &layer, &handler, || request("GET", "/a", &[("x-plan", plan)])).await;
+        assert_eq!(got.body, plan);
     }
 }
 
@@ -175,12 +234,20 @@ async fn every_user_and_every_variant_has_its_own_at_hand() {
         for _ in 0..2 {
             for uri in ["/a", "/a?x=1", "/b"] {
                 for who in ["ada", "bob"] {
-                    for language in ["en", "de"] {
-                        let headers = [("authorization", who), ("accept-language", language)];
-                        let got = warm(&rig, layer, &handler, || request("GET", uri, &headers)).await;
-                        let whose = if is_of_users { who } else { "ada" };
+                    let headers = |language| [("authorization", who), ("accept-language", language)];
+                    let whose = if is_of_users { who } else { "ada" };
+                    for language in ["en", "de", "fr"] {
+                        let asked = || request("GET", uri, &headers(language));
+                        let got = warm(&rig, layer, &handler, asked).await;
                         assert_eq!(got.body, format!("{uri}|{whose}|{language}"), "layer {at}");
                     }
+                    // None takes the place of another.
+                    let before = trips(&rig);
+                    for language in ["en", "de", "fr"] {
+                        let got = send(layer, &handler, request("GET", uri, &headers(language))).await;
+                        assert_eq!(got.body, format!("{uri}|{whose}|{language}"), "layer {at}");
+                    }
+                    assert_eq!(trips(&rig), before, "layer {at} asked the store");
                 }
             }
         }

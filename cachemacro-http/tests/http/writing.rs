@@ -117,6 +117,21 @@ async fn a_put_leaves_its_response() {
     assert_eq!(ask(&app, "GET", "/products/7").await.0, "MISS");
 }
 
+/// RFC 9111, 4.4: its own response stays all the same.
+#[tokio::test]
+async fn a_put_evicts_what_its_response_names() {
+    let rig = Rig::new();
+    let show = get(async || "tea").layer(rig.http.cache().ttl("5m"));
+    let write = put(async || ([("content-location", "/teas")], "green tea")).layer(rig.http.put().ttl("5m"));
+    let list = get(async || "teas").layer(rig.http.cache().ttl("5m"));
+    let app = Router::new().route("/teas/7", show.merge(write)).route("/teas", list);
+    ask(&app, "GET", "/teas").await;
+    assert_eq!(ask(&app, "GET", "/teas").await.0, "HIT");
+    ask(&app, "PUT", "/teas/7").await;
+    assert_eq!(ask(&app, "GET", "/teas/7").await, ("HIT".to_owned(), "green tea".to_owned()));
+    assert_eq!(ask(&app, "GET", "/teas").await.0, "MISS");
+}
+
 #[tokio::test]
 async fn a_put_evicts_no_tag_and_what_its_handler_evicts_goes() {
     #[cachemacro::cache_evict(tags = ["teas"])]
