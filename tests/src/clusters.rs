@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::authority::{Authority, Identity, TlsServer};
 use crate::proxy::FaultProxy;
@@ -422,11 +422,17 @@ impl RedisCluster {
     /// Where that takes too long.
     pub async fn follows(&self, server: usize) {
         let mut client = self.servers[server].client().await;
-        wait_until("it follows", 4 * DEADLINE, async || {
-            let told: String = ask(&mut client, "INFO replication").await;
-            told.contains("master_link_status:up")
-        })
-        .await;
+        let mut told = String::new();
+        let follows = async {
+            while !told.contains("master_link_status:up") {
+                sleep(Duration::from_millis(10)).await;
+                told = ask(&mut client, "INFO replication").await;
+            }
+        };
+        if timeout(4 * DEADLINE, follows).await.is_err() {
+            let nodes: String = ask(&mut client, "CLUSTER NODES").await;
+            panic!("it does not follow: {told}\n{nodes}");
+        }
     }
 
     /// All keys of all primaries that begin so.

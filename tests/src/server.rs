@@ -187,10 +187,13 @@ pub fn rights(user: &str) -> Vec<String> {
     let guide = std::fs::read_to_string(guide).expect("the guide is there");
     let line = guide.lines().find_map(|line| line.strip_prefix(&format!("ACL SETUSER {user} ")));
     let line = line.unwrap_or_else(|| panic!("docs/operations.md has a line for {user}"));
-    let cluster = guide.split("on a cluster, add `").nth(1).and_then(|rest| rest.split('`').next());
-    let more = cluster.expect("docs/operations.md says what a cluster needs");
+    let more = |what: &str| {
+        let added = guide.split(&format!("{what}, add `")).nth(1).and_then(|rest| rest.split('`').next());
+        added.unwrap_or_else(|| panic!("docs/operations.md says what is added {what}"))
+    };
+    let (cluster, search) = (more("on a cluster"), more("for search"));
     let rules = line.replace("~shop:* ~{shop:*", "~*");
-    format!("{user} {rules} {more} +wait +select").split_whitespace().map(str::to_owned).collect()
+    format!("{user} {rules} {cluster} {search} +wait +select").split_whitespace().map(str::to_owned).collect()
 }
 
 /// Has a server carry out a command: words with a blank between them.

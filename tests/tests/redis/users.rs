@@ -171,7 +171,7 @@ async fn a_password_that_changes_is_asked_for_at_each_connection() {
             async move { Ok(Credentials::new("shop", password)) }
         }
     };
-    let store = store(RedisConfig::new(server.url()).credentials(provider).push(false));
+    let store = store(RedisConfig::new(server.bare_url()).credentials(provider).push(false));
     store.set("k", "value".into(), LONG).await.expect("stored");
     store.evict_prefix("none").await.expect("scanned");
     assert_eq!(asked.load(Ordering::SeqCst), 2, "one shared connection, one of the pool");
@@ -203,7 +203,8 @@ async fn a_provider_that_fails_is_told_and_asked_again() {
         }
     };
     let ns = namespace();
-    let settings = Cache::builder().redis(server.url()).credentials(provider).namespace(&ns).guarded(false);
+    let settings =
+        Cache::builder().redis(server.bare_url()).credentials(provider).namespace(&ns).guarded(false);
     let cache = settings.build().expect("acceptable");
     let error = cache.connect().await.expect_err("no credentials");
     assert_eq!(error.kind(), ErrorKind::Connect);
@@ -219,7 +220,7 @@ async fn a_provider_that_fails_is_told_and_asked_again() {
 async fn a_password_that_is_wrong_is_told_and_shown_nowhere() {
     let server = RedisServer::with_args(&["--requirepass", "right"]);
     let provider = || async { Ok(Credentials::password(CANARY)) };
-    let bare = server.url();
+    let bare = server.bare_url();
     for config in [
         RedisConfig::new(bare.replace("://", &format!("://:{CANARY}@"))),
         RedisConfig::new(format!("{bare}?password={CANARY}&protocol=resp3")),

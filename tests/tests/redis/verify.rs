@@ -53,6 +53,7 @@ async fn racing_writes_of_three_processes_make_no_finding() {
         if found > 0 && slowest >= STOOD_STILL {
             continue;
         }
+        println!("{looks} looks within {length:?}, {found} findings; the slowest write took {slowest} ms");
         assert_eq!(found, 0, "of {looks} looks");
         assert!(looks >= length.as_secs(), "{looks} looks");
         return;

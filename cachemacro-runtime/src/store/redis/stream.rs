@@ -103,12 +103,16 @@ impl Stream {
     }
 
     /// Where it will stand why it ended.
+    #[cfg_attr(
+        not(feature = "tls"),
+        expect(clippy::unused_self, reason = "what is not encrypted says nothing")
+    )]
     pub(super) fn last_words(&self) -> LastWords {
-        match self {
-            #[cfg(feature = "tls")]
-            Self::Tls(stream) => stream.last_words(),
-            _ => LastWords::default(),
+        #[cfg(feature = "tls")]
+        if let Self::Tls(stream) = self {
+            return stream.last_words();
         }
+        LastWords::default()
     }
 }
 

@@ -203,14 +203,15 @@ async fn the_script_of_the_guide_starts_a_cluster_over_tls_for_a_user_with_few_r
         "--tls",
         "sh",
         "-c",
-        "echo \"$REDIS_URL\"; echo \"$CACHEMACRO_NAMESPACE\"; read -r _ || true",
+        "echo \"$REDIS_URL\"; echo \"$CACHEMACRO_NAMESPACE\"; echo \"$OPERATOR_URL\"; read -r _ || true",
     ]);
     // Six ports, below those that systems give away.
     command.env("CACHEMACRO_CLUSTER_PORT", (10_000 + 6 * (std::process::id() % 2_000)).to_string());
     let mut cluster = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("bash is here");
     let mut lines = BufReader::new(cluster.stdout.take().expect("it is piped")).lines();
-    let told = tokio::task::spawn_blocking(move || [lines.next(), lines.next()]).await.expect("read");
-    let [url, namespace] = told.map(|line| line.expect("it tells").expect("text"));
+    let told =
+        tokio::task::spawn_blocking(move || [lines.next(), lines.next(), lines.next()]).await.expect("read");
+    let [url, namespace, operator] = told.map(|line| line.expect("it tells").expect("text"));
     let cache = Cache::builder().redis(url).namespace(&namespace).local(LONG).build().expect("acceptable");
     cache.connect().await.expect("it may");
     for id in 0..20_u64 {
@@ -218,6 +219,10 @@ async fn the_script_of_the_guide_starts_a_cluster_over_tls_for_a_user_with_few_r
     }
     cache.stored().await;
     cache.evict_tags(["rows"]).await.expect("it may");
+    // As the command line does.
+    let looks = Cache::builder().redis(operator).namespace(&namespace).guarded(false).load_scripts(false);
+    let looks = looks.reports(cachemacro::Reports::Off).build().expect("acceptable");
+    looks.inspector().expect("it looks").reports().await.expect("it may");
     cache.clear().await.expect("it may");
     assert_eq!(cache.health().await.expect("it may").store.refused, Vec::<String>::new());
     drop(cluster.stdin.take());

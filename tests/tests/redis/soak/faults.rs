@@ -262,7 +262,12 @@ impl Fault {
 impl Scene {
     /// Where the cache is.
     pub(crate) fn url(&self) -> String {
-        self.proxy.as_ref().map_or_else(|| self.servers[0].url(), FaultProxy::url)
+        match &self.proxy {
+            Some(proxy) => proxy.url(),
+            // Callers give the password that is in the file.
+            None if self.fault == Fault::Rotated => self.servers[0].bare_url(),
+            None => self.servers[0].url(),
+        }
     }
 
     /// The file with the password that callers are to give.
