@@ -10,7 +10,8 @@ use crate::route::Rule;
 #[derive(Debug, Default)]
 pub(crate) struct Judged {
     is_let_in: Option<bool>,
-    identity: Option<Option<String>>,
+    /// Empty where nobody known sends it.
+    identity: Option<Vec<String>>,
     key: Option<String>,
 }
 
@@ -24,7 +25,8 @@ impl Judged {
     /// Who sends the request; `None` where the route does not ask, or nobody known does.
     pub(crate) fn identity(&mut self, rule: &Rule, parts: &Parts) -> Option<&str> {
         let identity = rule.identity.as_ref()?;
-        self.identity.get_or_insert_with(|| identity(parts)).as_deref()
+        let known = self.identity.get_or_insert_with(|| identity(parts).into_iter().collect());
+        known.first().map(String::as_str)
     }
 
     /// What tells the request apart besides; `None` where the route names nothing.

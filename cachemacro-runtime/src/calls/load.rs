@@ -36,6 +36,7 @@
 //! [`Mode::Refresh`] a call neither looks nor joins, and stores like a put. Under [`Mode::Warm`] it looks as [`warm`](crate::calls::warm) says.
 
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -181,7 +182,9 @@ where
             entry.depends(raw, &rules, outcome.value_of(&returned));
             return returned;
         }
-        call.state.may_ask_first = mode == Mode::Normal && !call.may_be_alike();
+        if mode == Mode::Normal && !call.may_be_alike() {
+            call.state.first = First::AsExpected;
+        }
         let miss = match call.look(sent.and_then(Sent::placed)).await {
             Ok(hit) => return hit,
             Err(miss) => miss,
@@ -192,7 +195,7 @@ where
             return outcome.wrap(value);
         }
         // What the search finds decides it otherwise.
-        if call.state.unread.is_none() {
+        if !matches!(call.state.first, First::Leads(_)) {
             raw.record(Event::Miss(miss.reason));
         }
         // What refreshes too: a hit does not move it about.
@@ -217,12 +220,8 @@ pub(crate) struct State {
     pub(super) late_tags: bool,
     /// What the read showed of the tags.
     pub(super) read: Option<AsOf>,
-    /// Whether the call may do without that read.
-    may_ask_first: bool,
-    /// The lead of a call that does.
-    unread: Option<Box<Lead>>,
-    /// Whether it is still to be counted as a hit or as a miss.
-    is_uncounted: bool,
+    /// What the call sends first.
+    first: First,
     /// Leads to a value or a lease; `None` where the call is not to store.
     search: Option<Search>,
     /// A value that ages, to be served where its load fails.
@@ -237,6 +236,20 @@ pub(crate) struct State {
     joined_again: bool,
     /// What a copy of what is loaded is kept under, where one is.
     pub(super) placed: Option<Box<Placed>>,
+}
+
+/// What a call sends first.
+#[derive(Default)]
+enum First {
+    /// A read.
+    #[default]
+    Reads,
+    /// The request for a lease, where the function's last looks found nothing.
+    AsExpected,
+    /// That request, with this lead.
+    Leads(Box<Lead>),
+    /// The same, and what it finds makes the call a hit or a miss.
+    Asks,
 }
 
 /// What a body returned.
@@ -288,12 +301,12 @@ impl<'a, O, V: Value> Call<'a, O, V> {
                 return Ok(found);
             }
         }
-        if self.state.may_ask_first && raw.expects_nothing(self.state.late_tags) {
+        if matches!(self.state.first, First::AsExpected) && raw.expects_nothing(self.state.late_tags) {
             // On the heap, so that a hit does not pay for its size.
             let Ok(lead) = on_heap(|| raw.lead_unread()).await else { return Err(failed) };
             if let Some(lead) = lead {
-                (self.state.unread, self.state.placed) =
-                    (Some(Box::new(lead)), known.and_then(Known::into_placed));
+                self.state.first = First::Leads(Box::new(lead));
+                self.state.placed = known.and_then(Known::into_placed);
                 self.state.read = Some(raw.of_no_tags());
                 return Err(Miss { reason: MissReason::Absent, seen: FillId::NONE });
             }
@@ -372,13 +385,12 @@ impl<'a, O, V: Value> Call<'a, O, V> {
                 let search = Search::after(miss, raw, entry.expected(), late_tags);
                 self.state.search = Some(search.of_nothing(self.state.read.as_ref()));
             }
-            match self.state.unread.take() {
-                Some(lead) => {
-                    self.state.is_uncounted = true;
-                    self.state.search.iter_mut().for_each(Search::unread);
-                    Some(*lead)
-                }
-                None => self.join().await?,
+            if let First::Leads(lead) = mem::replace(&mut self.state.first, First::Asks) {
+                self.state.search.iter_mut().for_each(Search::unread);
+                Some(*lead)
+            } else {
+                self.state.first = First::Reads;
+                self.join().await?
             }
         };
         if let Some(leads) = &self.state.leads {
@@ -547,7 +559,7 @@ impl<'a, O, V: Value> Call<'a, O, V> {
         }
         let Some(search) = &mut self.state.search else { return End::Unheld };
         let end = search.find(raw, Some(lead), |usable| entry.revive(raw, outcome, usable)).await;
-        if std::mem::take(&mut self.state.is_uncounted) {
+        if let First::Asks = mem::take(&mut self.state.first) {
             raw.looked(matches!(end, End::Held(_)));
             match &end {
                 End::Found(found) => raw.hit(found.age),

@@ -186,7 +186,7 @@ pub struct Meaning {
 /// The question is not shown.
 impl fmt::Debug for Meaning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let id = self.embedder.as_ref().map(|embedder| embedder.id());
+        let id = self.embedder.as_ref().map(Embedder::id);
         f.debug_struct("Meaning").field("embedder", &id).finish_non_exhaustive()
     }
 }

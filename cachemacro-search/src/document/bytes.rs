@@ -209,7 +209,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{CHECKSUM, Document, Error, Scope, put, xxh3_64};
-    use crate::text::Analyzer;
+    use crate::text::{Analyzer, MOST_TEXT};
 
     fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
         bytes.extend(xxh3_64(&bytes).to_le_bytes());

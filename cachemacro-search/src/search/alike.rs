@@ -32,13 +32,13 @@ impl Search {
         };
         let vector = match asked.embedder {
             None => None,
-            Some(embedder) => match self.embedding.of(embedder, asked.text).await {
-                Some(vector) => Some(vector),
-                None => {
+            Some(embedder) => {
+                let Some(vector) = self.embedding.of(embedder, asked.text).await else {
                     self.judgements.no_vector();
                     return Vec::new();
-                }
-            },
+                };
+                Some(vector)
+            }
         };
         let space = self.space(&lies.questions);
         if space.catch_up(self.index(), self.within, deadline).await.is_err() {

@@ -64,7 +64,6 @@ impl Look {
         load.await
     }
 
-    #[expect(clippy::option_option, reason = "whether a write is pending, and of what")]
     async fn pending<V: Value>(&self) -> Result<Option<Option<V>>> {
         let pending = self.queue.pending(self.key.as_str()).await?;
         pending.map(|value| value.map(|value| decode(&value)).transpose()).transpose()

@@ -223,7 +223,7 @@ impl Space {
     pub(super) fn in_slot(&self, key: &str) -> Option<usize> {
         let named = Named::new(key, self.seed);
         let shard = self.lock(self.shard_of(named));
-        shard.records().iter().find(|record| &*record.key == key).map(|record| record.length())
+        shard.records().iter().find(|record| &*record.key == key).map(Record::length)
     }
 
     fn shard_of(&self, named: Named<'_>) -> usize {
