@@ -107,7 +107,7 @@ fn applies(name: &str, this: Macro, options: &Options) -> bool {
         return false;
     }
     match this {
-        Macro::Evict if name == "tags" => false,
+        Macro::Evict | Macro::WriteBehind if name == "tags" => false,
         Macro::Evict if name == "prefix" => options.has("key") || options.has("all"),
         Macro::Evict if name == "cache" => ["tags", "key", "all"].iter().any(|other| options.has(other)),
         Macro::Put if options.has("entry") => {

@@ -119,7 +119,13 @@ use crate::syntax::options::Macro;
 /// | `local` | `"10s"`: how long a decoded value may be kept in this process and be taken without asking the store · `"off"` · constant `Duration` | the cache's |
 /// | `validate` | whether the store is asked all the same whether that value is still the one that is stored | `false` |
 /// | `sealed` | whether nothing of it may be stored but sealed: where the cache has no keys for it, it runs uncached | `false` |
+/// | `similar` | the argument that is a question, which may be answered with the cached answer of [one that means the same](https://github.com/cachemacro/cachemacro/blob/main/docs/similar.md): how wrong that can be is said there first | exact keys alone |
+/// | `threshold` | beside `similar`: how alike questions have to be, above 0.0 up to 1.0 | none: it must be given |
+/// | `embedder` | beside `similar`: what makes vectors of questions, an `Embedder` that is `Clone`, such as `self.embedder` | words are compared |
+/// | `confirm` | beside `similar`: path to an `async fn(&str, &str, &Value) -> bool` of the question, the stored one, and its answer | every answer |
+/// | `scope` | beside `similar`: `"shared"`, where the key has no part but the question | the other parts of the key |
 /// | `recorded` | whether loads tell under which tags they are stored: those of cached calls and what is [recorded](https://docs.rs/cachemacro/latest/cachemacro/fn.record.html) in them, such as queries of `cachemacro-sql` | `false` |
+/// | `write_behind` | expression giving the [queue](macro@cache_write_behind) whose writes change what is loaded: a miss looks into those that are pending before it loads | none |
 /// | `codec` | type of a codec, such as `cachemacro::codec::Json` | the cache's |
 /// | `version` | number, raised by hand where old values are to be misses | 0 |
 /// | `cache` | expression giving a `&Cache`, such as `self.cache` | the scoped cache, else the global one |
@@ -343,6 +349,84 @@ pub fn cache_put(options: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn cache_evict(options: TokenStream, item: TokenStream) -> TokenStream {
     attribute(Macro::Evict, options, item)
+}
+
+/// Has a queue write what a function returns, later.
+///
+/// The function computes the new value, and writes nothing itself. The call returns once the queue, a `cachemacro::WriteBehind` of the feature
+/// `write-behind`, has accepted that value at the cache's server; whoever owns the queue's partition applies it to the database later, many together.
+/// From there on every process reads it: the entry is evicted, and a `#[cached]` function that names the queue as its `write_behind` looks into
+/// what is pending before it loads.
+///
+/// ```
+/// use cachemacro::{Cache, Result, WriteBehind, cache_write_behind, cached};
+///
+/// struct Users {
+///     cache: Cache,
+///     renames: WriteBehind<String>,
+/// }
+///
+/// impl Users {
+///     #[cached(prefix = "user", key = "{id}", cache = self.cache, entry = user_entry, write_behind = self.renames)]
+///     async fn name(&self, id: u64) -> Result<Option<String>> {
+///         Ok(None) // SELECT
+///     }
+///
+///     #[cache_write_behind(entry = self.user_entry(id), queue = self.renames, tags = ["user-lists"])]
+///     async fn rename(&self, id: u64, name: String) -> Result<String> {
+///         Ok(name) // the new value; the queue writes it
+///     }
+///
+///     #[cache_write_behind(entry = self.user_entry(id), queue = self.renames, delete)]
+///     async fn remove(&self, id: u64) -> Result<()> {
+///         Ok(()) // whether it may go
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<()> {
+/// let cache = Cache::memory();
+/// // Others apply what this process accepts; what is in memory ends with it.
+/// let renames = WriteBehind::named("renames").volatile(true).connect(&cache).await?;
+/// let users = Users { cache, renames };
+/// users.rename(7, "Ada".to_owned()).await?;
+/// assert_eq!(users.name(7).await?.as_deref(), Some("Ada"));
+/// users.remove(7).await?;
+/// assert_eq!(users.name(7).await?, None);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// [The guide](https://github.com/cachemacro/cachemacro/blob/main/docs/write-behind.md) has an example that runs, what is promised, and when not to use it.
+///
+/// # What is written
+///
+/// | the function returns | the queue |
+/// |---|---|
+/// | a value, in `Ok` and `Some` where there are such | puts it |
+/// | `None`, in `Ok` where there is one | deletes: the entry holds nothing from then on |
+/// | `Err` | is told nothing |
+/// | under `delete`, anything but an `Err` | deletes |
+///
+/// A write that was not accepted, because the queue stayed full or the server failed, is the function's error: it returns a `Result` whose error can be
+/// made from `cachemacro::Error`. Of a server that failed the write may have been accepted all the same. A call that is cancelled before its function
+/// has returned writes nothing.
+///
+/// # Options
+///
+/// | option | forms | default |
+/// |---|---|---|
+/// | `entry` | expression giving the entry that is written; arguments that stand bare in its call are borrowed | |
+/// | `queue` | expression giving the queue, of the entry's type | |
+/// | `tags` | as in [`#[cached]`](macro@cached): evicted once the write was applied | none |
+/// | `delete` | the entry is removed, whatever the function returns beside an `Err` | `false` |
+/// | `crate` | path to the facade | `::cachemacro` |
+///
+/// [`result`](macro@cached#the-value) is the value that is written, in `entry` and `tags`. What mentions it names nothing where there is none.
+///
+/// It stands alone: what `#[cache_put]` and `#[cache_evict]` do is done before the queue writes, and would be outdated.
+#[proc_macro_attribute]
+pub fn cache_write_behind(options: TokenStream, item: TokenStream) -> TokenStream {
+    attribute(Macro::WriteBehind, options, item)
 }
 
 /// Sets defaults for the attributes inside an `impl` or trait.

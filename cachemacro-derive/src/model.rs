@@ -21,6 +21,8 @@ pub(crate) struct Cached {
     pub(crate) function: Option<EntryFn>,
     /// Its loads go on behind their callers.
     pub(crate) behind: Option<Behind>,
+    /// The queue whose pending writes come before its loads.
+    pub(crate) write_behind: Option<Expr>,
 }
 
 /// How long a call waits for its load.
@@ -37,6 +39,17 @@ pub(crate) struct StoresErr {
     pub(crate) span: Span,
     /// Whether `#[cache_config]` set it. Then it does not apply to functions that return no `Result`.
     pub(crate) inherited: bool,
+}
+
+/// A `#[cache_write_behind]` function.
+pub(crate) struct Queued {
+    pub(crate) facade: Path,
+    pub(crate) entry: Value,
+    pub(crate) queue: Expr,
+    /// Evicted once the write was applied.
+    pub(crate) tags: Vec<Tag>,
+    /// It removes the entry, whatever it returns.
+    pub(crate) deletes: bool,
 }
 
 /// A function under `#[cache_put]` and `#[cache_evict]` attributes.
@@ -106,8 +119,22 @@ pub(crate) struct EntryParts {
     pub(crate) tags: Vec<Tag>,
     pub(crate) ttl: Option<Value>,
     pub(crate) codec: Option<Type>,
+    /// Its question may be answered with the answer to another one.
+    pub(crate) similar: Option<Similar>,
     /// What only tools show.
     pub(crate) shown: Shown,
+}
+
+/// Questions that mean the same share an answer.
+pub(crate) struct Similar {
+    /// The argument that is the question.
+    pub(crate) question: Ident,
+    /// How alike they have to be.
+    pub(crate) threshold: Expr,
+    /// What makes vectors of them.
+    pub(crate) embedder: Option<Expr>,
+    /// Says whether one's answer is the other's.
+    pub(crate) confirm: Option<Path>,
 }
 
 /// What decides nothing about an entry.

@@ -52,6 +52,9 @@ pub(crate) fn expand(this: Macro, options: TokenStream, tokens: TokenStream) -> 
     if this == Macro::Cached {
         return cached(&options, &item, errors);
     }
+    if this == Macro::WriteBehind {
+        return queued(&options, &mut item, errors);
+    }
     let attributes = stacked((this, options), &mut item, &errors);
     let model = check::write::writing(&attributes, &item, &errors);
     if errors.is_empty() {
@@ -74,16 +77,48 @@ fn cached(options: &Options, item: &Item, errors: Errors) -> TokenStream {
     quote!(#errors #function #entry)
 }
 
+fn queued(options: &Options, item: &mut Item, errors: Errors) -> TokenStream {
+    // Those below are left out of the function, so that what they would say of it does not follow.
+    item.attrs.retain(|attr| {
+        let other = Macro::of(attr.path());
+        if let Some(other) = other {
+            errors.at(attr.path(), beside_a_queue(other));
+        }
+        other.is_none()
+    });
+    let model = check::queued::queued(options, item, &errors);
+    if let Some(model) = model.filter(|_| errors.is_empty()) {
+        return expand::queued::queued(&model, item);
+    }
+    let function = untouched(item);
+    let errors = errors.into_tokens();
+    quote!(#errors #function)
+}
+
+/// Why an attribute cannot stand on a function that writes into a queue.
+const fn beside_a_queue(other: Macro) -> &'static str {
+    match other {
+        Macro::Cached => {
+            "`#[cached]` does not run the function on a hit, and then nothing would be written: split it in two"
+        }
+        Macro::WriteBehind => {
+            "one function writes into one queue: put several entries into several functions"
+        }
+        _ => {
+            "`#[cache_write_behind]` evicts the entry itself, and what else is evicted would be loaded anew before the \
+             write was applied: name tags in it, `tags = [\"user-lists\"]`, which are evicted after that"
+        }
+    }
+}
+
 /// This attribute, and the `#[cache_put]`s and `#[cache_evict]`s below it, which it removes and expands with itself.
 fn stacked(first: (Macro, Options), item: &mut Item, errors: &Errors) -> Vec<(Macro, Options)> {
     let mut attributes = vec![first];
     item.attrs.retain(|attr| {
         let Some(this) = Macro::of(attr.path()) else { return true };
-        if this == Macro::Cached {
-            errors.at(
-                attr.path(),
-                "`#[cached]` does not run the function on a hit, and then nothing would be written: split it in two",
-            );
+        if let Macro::Cached | Macro::WriteBehind = this {
+            let first = if this == Macro::Cached { Macro::Cached } else { attributes[0].0 };
+            errors.at(attr.path(), beside_a_queue(first));
             return false;
         }
         let mut options = options::parse(this, tokens_of(&attr.meta), errors);
@@ -195,6 +230,32 @@ fn square(n: u64) -> u64 {
 }
 ";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_function_whose_value_a_queue_writes_expands_to_few_lines() {
+        let tokens = expand(
+            Macro::WriteBehind,
+            quote!(entry = Self::user_entry(id), queue = self.renames, tags = ["users", "org:{result.org}"]),
+            quote! {
+                async fn rename(&self, id: u64, name: String) -> Result<User, Error> {
+                    body()
+                }
+            },
+        );
+        let text = prettyplease::unparse(&syn::parse2(tokens).expect("an expansion is items"));
+        let joined = text.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+        for part in [
+            "let queue_ = &self.renames;",
+            "cachemacro_::queue_of::<Result<User, Error>, _, _>(outcome_, queue_)",
+            "cachemacro_::unaccepted::<Result<User, Error>>",
+            "Self::user_entry(&id)",
+            r#".with_tags(["users"])"#,
+            "write_.put(body_, after_).await",
+        ] {
+            assert!(joined.contains(part), "{part} is not in {text}");
+        }
+        assert!(text.lines().count() <= 50, "{text}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cachemacro::{BreakerState, CacheStats, Histogram, Pool, Stats};
+use cachemacro::{BreakerState, CacheStats, Histogram, Pool, QueueStats, Stats};
 
 use crate::Metrics;
 
@@ -56,6 +56,7 @@ impl Metrics {
             });
         }
         families.extend(states(&caches));
+        families.extend(queues(&caches));
         let loads = places(&caches).filter(|(.., stats)| stats.load_time.count() > 0);
         let loads = loads.map(|(cache, site, stats)| (labels(cache, site), stats.load_time));
         families.push(Family {
@@ -163,6 +164,42 @@ fn states(caches: &[(&str, CacheStats)]) -> Vec<Family> {
             Rows::Gauges(of(None, &|stats| vec![("", stats.local.bytes)])),
         ),
         family("local_left", "Decoded values that left, by reason.", Rows::Counts(left)),
+    ]
+}
+
+/// Queues of writes, each by its name.
+fn queues(caches: &[(&str, CacheStats)]) -> Vec<Family> {
+    let of = |figure: fn(&QueueStats) -> u64| {
+        let all =
+            caches.iter().flat_map(|(cache, stats)| stats.queues.iter().map(move |queue| (*cache, queue)));
+        let labels =
+            |cache: &str, queue: &str| vec![("cache", cache.to_owned()), ("queue", queue.to_owned())];
+        all.map(|(cache, (queue, stats))| (labels(cache, queue), figure(stats))).collect::<Vec<_>>()
+    };
+    let gauge = |name: &str, help: &str, figure| Family {
+        name: format!("queue_{name}"),
+        help: help.to_owned(),
+        rows: Rows::Gauges(of(figure)),
+    };
+    let count = |name: &str, help: &str, figure| Family {
+        name: format!("queue_{name}"),
+        help: help.to_owned(),
+        rows: Rows::Counts(of(figure)),
+    };
+    vec![
+        gauge("depth", "Writes that wait in a queue, whichever process accepted them.", |queue| queue.depth),
+        gauge("oldest_seconds", "How long the oldest of them has waited.", |queue| {
+            queue.oldest.unwrap_or_default().as_secs()
+        }),
+        gauge("dead", "Dead letters of a queue.", |queue| queue.dead),
+        count("accepted", "Writes that this process's calls were told are accepted.", |queue| queue.accepted),
+        count("refused", "Writes that were turned down because the queue was full.", |queue| queue.refused),
+        count("applied", "Writes that this process applied.", |queue| queue.applied),
+        count("coalesced", "Writes that needed no apply because a newer one of their key had it.", |queue| {
+            queue.coalesced
+        }),
+        count("retried", "Attempts to apply that failed.", |queue| queue.retried),
+        count("died", "Writes that this process put among the dead letters.", |queue| queue.died),
     ]
 }
 

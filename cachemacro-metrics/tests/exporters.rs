@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use cachemacro::{Cache, Clock, ErrorKind, Event, MissReason, Stats, cached};
+use cachemacro::{Batch, Cache, Clock, ErrorKind, Event, MissReason, Stats, WriteBehind, cached};
 use cachemacro_metrics::{Error, Metrics, facade::Publisher, opentelemetry::observe, prometheus};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use opentelemetry::metrics::MeterProvider as _;
@@ -495,4 +495,54 @@ async fn what_belongs_to_no_site_is_told_of_the_cache() {
         !memory.contains("cachemacro_breaker") && memory.contains("cachemacro_local_entries"),
         "{memory}"
     );
+}
+
+/// The queue's own figures, under the names of their fields.
+#[tokio::test]
+async fn every_figure_of_a_queue_is_told() {
+    let cache = Cache::memory();
+    let queue = WriteBehind::<u32>::named("re names").volatile(true).every("1ms").attempts(1);
+    let queue = queue.start(&cache, |batch: Batch<u32>| async move {
+        let is_poison = batch.writes().iter().any(|write| write.value() == Some(&13));
+        if is_poison { Err("it is poison") } else { Ok(()) }
+    });
+    let queue = queue.await.unwrap();
+    for value in [7, 13] {
+        queue.put(&cache.entry("n", value), &value).await.unwrap();
+    }
+    let stats = loop {
+        let stats = queue.stats().await.unwrap();
+        if (stats.depth, stats.applied, stats.died) == (0, 1, 1) {
+            break stats;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    };
+    let accepting = WriteBehind::<u32>::named("other").volatile(true).connect(&cache).await.unwrap();
+    for value in [1, 2] {
+        accepting.put(&cache.entry("m", 1), &value).await.unwrap();
+    }
+    assert_eq!(accepting.stats().await.unwrap().depth, 2);
+    let text = prometheus::text(&Metrics::of("main", &cache)).unwrap();
+    let value = |figure: &str, queue: &str| {
+        let named = format!(r#"cachemacro_queue_{figure}{{cache="main",queue="{queue}"}}"#);
+        series(&text).find(|(series, _)| *series == named).map(|(_, value)| value)
+    };
+    assert_eq!(value("depth", "other"), Some(2.0), "{text}");
+    // The derived `Debug` names every field.
+    let shown = format!("{stats:#?}");
+    let fields = shown.lines().filter_map(|line| line.strip_prefix("    ")?.split_once(": "));
+    let mut count = 0;
+    for (field, shown) in fields.filter(|(field, _)| !field.starts_with(' ')) {
+        let told = value(field, "re%20names")
+            .or_else(|| value(&format!("{field}_total"), "re%20names"))
+            .or_else(|| value(&format!("{field}_seconds"), "re%20names"));
+        let shown: f64 = shown.trim_end_matches(',').parse().unwrap_or_default();
+        assert_eq!(told, Some(shown), "{field}: {text}");
+        count += 1;
+    }
+    assert_eq!((count, stats.accepted, stats.applied, stats.dead), (9, 2, 1, 1));
+    drop((queue, accepting));
+    while !cache.stats().queues.is_empty() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }

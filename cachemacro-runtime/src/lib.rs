@@ -35,6 +35,7 @@ pub use api::lookup::{Filled, Hit, Lookup, Vacancy};
 pub use api::named::Named;
 pub use api::recording::{is_recording, record, record_unknown, recording};
 pub use api::removals::after_commit;
+pub use api::similar::Alike;
 pub use api::subscribe::{DeadEvent, Handled, Subscribe, Subscription};
 pub use api::warm::{Stopped, Warm, Warmed, Warming};
 #[cfg(feature = "write-behind")]
@@ -42,6 +43,7 @@ pub use api::write_behind::{
     Accept, Batch, DeadWrite, PendingWrite, QueuedWrite, Tenure, WriteBehind, WriteBehindBuilder,
 };
 pub use calls::subscribe::Gap;
+pub use engine::alike::{Asked, Candidate, Embedder, Judged, Meaning};
 pub use engine::entry::Entry;
 pub use engine::evict::Evict;
 pub use engine::local::LocalEntry;
@@ -75,7 +77,6 @@ pub use observe::stats::{CacheStats, Count, Stats};
 pub use observe::status::Status;
 pub use observe::subscription::SubscriptionStats;
 pub use observe::warning::Warning;
-#[cfg(feature = "write-behind")]
 pub use observe::write_behind::QueueStats;
 pub use policy::gathered::Gathered;
 pub use policy::mode::Mode;

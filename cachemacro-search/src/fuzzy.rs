@@ -16,6 +16,9 @@ const NEXT_BEST: f32 = 0.99;
 const ALONE: f32 = 0.1;
 /// So much of what was typed has to be there.
 const LEAST: f32 = 0.5;
+/// So many candidates are looked at for each that is wanted, and at least.
+const CANDIDATES: usize = 4;
+const FEWEST: usize = 100;
 
 /// What was typed, to be compared with the texts of entries. One edit is forgiven in words from four letters, two from eight; a word's beginning
 /// stands for the word.
@@ -68,6 +71,31 @@ impl Fuzzy {
         words.truncate(MOST_WORDS);
         let whole = joined(&words).into_owned().into();
         Self { words, whole }
+    }
+
+    /// How many of [`Mirror::candidates`](crate::Mirror::candidates) are to be compared by their texts where so many entries are wanted.
+    ///
+    /// ```
+    /// assert_eq!([0, 10, 1_000].map(cachemacro_search::Fuzzy::candidates), [0, 100, 4_000]);
+    /// ```
+    pub const fn candidates(wanted: usize) -> usize {
+        let most = wanted.saturating_mul(CANDIDATES);
+        if wanted == 0 || most > FEWEST { most } else { FEWEST }
+    }
+
+    /// The score of a candidate: how near its texts come to what was typed; where nobody knows those, it keeps the one by its trigrams.
+    ///
+    /// ```
+    /// use cachemacro_search::Fuzzy;
+    ///
+    /// let typed = Fuzzy::of("heatrow");
+    /// assert_eq!(typed.rescored(0.4, None::<&[&str]>), Some(0.4));
+    /// assert!(typed.rescored(0.4, Some(&["Heathrow"])) > Some(0.8));
+    /// assert_eq!(typed.rescored(0.4, Some(&["Gatwick"])), None);
+    /// ```
+    pub fn rescored<T: AsRef<str>>(&self, by_trigrams: f32, texts: Option<&[T]>) -> Option<f32> {
+        let Some(texts) = texts else { return Some(by_trigrams) };
+        self.score(&texts.iter().map(AsRef::as_ref).collect::<Vec<&str>>())
     }
 
     /// How near these texts of one entry come to what was typed, from 0 to 1; none where less than half of it is there. One that is the same but for

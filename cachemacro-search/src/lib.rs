@@ -25,6 +25,6 @@ pub use index::RedisIndex;
 pub use index::{Caught, Changes, Follower, Index, Laid, MemoryIndex, Page, Place, Searcher, StoreIndex};
 pub use mirror::Mirror;
 pub use query::{Found, Query};
-pub use search::{Match, Matches, Search, SearchCache, SearchStats, Searching};
+pub use search::{AlikeStats, Match, Matches, Scores, Search, SearchCache, SearchStats, Searching};
 pub use text::fold::fold;
 pub use text::{Analyzer, Language};

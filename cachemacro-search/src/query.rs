@@ -119,6 +119,12 @@ impl Query {
         Ok(self)
     }
 
+    /// The same, of any likeness.
+    pub(crate) const fn everything(mut self) -> Self {
+        self.threshold = 0.0;
+        self
+    }
+
     /// Finds at most so many.
     ///
     /// ```

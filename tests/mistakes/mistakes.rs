@@ -8,7 +8,7 @@ fn mistakes_are_explained_where_they_are_made() {
     let cases = trybuild::TestCases::new();
     for topic in [
         "options", "duration", "key", "template", "tags", "entry", "types", "items", "put", "evict",
-        "config", "stacking", "local",
+        "config", "stacking", "local", "queue",
     ] {
         cases.compile_fail(format!("ui/{topic}/*.rs"));
     }

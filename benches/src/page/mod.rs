@@ -56,7 +56,6 @@ Measured when it was tried, with prototypes of the driver and of the miss on the
 | what | what it brought |
 |---|---|
 | fills of several tasks in one call of a script | nothing: 2.8 µs of the server's time for each, as apart, and the server is held meanwhile |
-| a caller that expects a miss asks for the lease first | 0.57 × of `GET` and `SET`, with 3 tags 0.59 ×; by a script 0.61 and 0.72 × |
 | two connections, by worker or by turns | less is gathered in one flush: 0.69 instead of 0.73 × on one worker, 0.72 instead of 0.90 × on two |
 | always going behind the ready tasks before a flush | a lone reader waits up to twice as long in a runtime that is busy with other work |
 | a future of its own for each caller of a combined read | four allocations alone, one among 64 tasks, and 0.2 to 0.3 × |

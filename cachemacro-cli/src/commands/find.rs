@@ -14,9 +14,6 @@ use crate::place::Place;
 use crate::table::{Cell, Table};
 use crate::text;
 
-/// So many candidates are read for each that is wanted, and at least, where typos are forgiven.
-const CANDIDATES: usize = 4;
-const LEAST: usize = 100;
 /// The most pages of an index that are read: one without an end would be read for ever.
 const MOST_PAGES: usize = 100_000;
 
@@ -44,7 +41,7 @@ pub(crate) async fn find(args: &Args, what: &SearchArgs, method: Method) -> Done
             Method::Exact => mirror.exact(&query.clone().limit(Mirror::MOST)),
             Method::Vector => mirror.vector(&query.clone().limit(Mirror::MOST)),
             Method::Fuzzy => {
-                let most = what.limit.saturating_mul(CANDIDATES).max(LEAST);
+                let most = Fuzzy::candidates(what.limit);
                 mirror.candidates(&query.clone().threshold(0.0).map_err(refused)?.limit(most))
             }
         };
@@ -53,15 +50,10 @@ pub(crate) async fn find(args: &Args, what: &SearchArgs, method: Method) -> Done
     }
     if method == Method::Fuzzy {
         let typed = Fuzzy::of(text);
-        rows.retain_mut(|row| match texts_in(&row.content) {
-            Some(texts) => {
-                let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-                let score = typed.score(&texts);
-                row.score = score.unwrap_or_default();
-                score.is_some()
-            }
-            // Likeness is that of trigrams, where nobody knows the texts.
-            None => true,
+        rows.retain_mut(|row| {
+            let score = typed.rescored(row.score, texts_in(&row.content).as_deref());
+            row.score = score.unwrap_or_default();
+            score.is_some()
         });
     }
     let kept = query.keep(rows.iter().map(|row| Found::new(row.key.as_str(), row.score)).collect());

@@ -49,6 +49,11 @@ impl Checker<'_> {
         }
         used.extend(entry.ttl.iter().flat_map(|value| self.shared(value, "ttl")));
         used.extend(entry.cache.iter().flat_map(|cache| self.shared(&plain(cache), "cache")));
+        if let Some(similar) = &entry.similar {
+            used.extend(self.shared(&plain(&similar.threshold), "threshold"));
+            let embedder = similar.embedder.iter();
+            used.extend(embedder.flat_map(|embedder| self.shared(&plain(embedder), "embedder")));
+        }
         let is_type =
             |at: usize| entry.types.iter().any(|part| matches!(part, TypePart::Arg(of, _) if *of == at));
         let takes = self.item.args.iter().enumerate().filter(|(at, arg)| {

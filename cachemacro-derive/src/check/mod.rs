@@ -11,7 +11,9 @@ pub(crate) mod overlap;
 mod own;
 mod owned;
 mod policy;
+pub(crate) mod queued;
 mod search;
+mod similar;
 mod skipped;
 mod sync;
 mod tags;
@@ -52,6 +54,7 @@ pub(crate) fn cached(options: &Options, item: &Item, errors: &Errors) -> Cached 
     let key = check.key().unwrap_or_else(|| check.default_key());
     let (rules, ttl, tags) = check.rules();
     let types = check.types();
+    let similar = check.similar(&key, &types);
     let form = prefix.as_ref().and_then(|_| overlap::form(options, item));
     let mut entry = EntryParts {
         policy,
@@ -65,6 +68,7 @@ pub(crate) fn cached(options: &Options, item: &Item, errors: &Errors) -> Cached 
         ttl,
         // A default is for the functions that have bytes.
         codec: options.ty("codec").filter(|_| !item.is_sync()).cloned(),
+        similar,
         shown: Shown::default(),
     };
     let function = check.entry_function(&entry, &rules);
@@ -91,6 +95,7 @@ pub(crate) fn cached(options: &Options, item: &Item, errors: &Errors) -> Cached 
             .find(|_| entry.policy.cache_err)
             .map(|opt| StoresErr { span: opt.span(), inherited: opt.inherited }),
         behind: check.behind(),
+        write_behind: check.write_behind(),
         entry,
         rules,
         function,

@@ -20,6 +20,12 @@ const OF_STORES: &[(&str, &str)] = &[
     ("within", "no other process writes them"),
     ("on_inconsistent", "no other process writes them"),
     ("search", "no index of it is kept for other processes"),
+    ("similar", "no index of its questions is kept for other processes"),
+    ("threshold", "no index of its questions is kept for other processes"),
+    ("embedder", "no index of its questions is kept for other processes"),
+    ("confirm", "no index of its questions is kept for other processes"),
+    ("scope", "no index of its questions is kept for other processes"),
+    ("write_behind", "no queue at a server holds writes of them"),
     ("recorded", "what a load reads is told where it is awaited"),
     ("soft", "the caller runs the load itself"),
     ("timeout", "the caller runs the load itself"),
@@ -36,6 +42,8 @@ impl Checker<'_> {
         match self.this {
             Macro::Cached => {}
             Macro::Put => return self.sync_put(),
+            // It is refused as a whole.
+            Macro::WriteBehind => return,
             Macro::Evict | Macro::Config => return self.no_outcome_of_evicts(),
         }
         for (option, why) in OF_STORES {

@@ -152,11 +152,12 @@ impl Checker<'_> {
             tags,
             ttl,
             codec: self.options.ty("codec").cloned(),
+            similar: None,
             shown: Shown::default(),
         })
     }
 
-    fn entry_expr(&self) -> Option<Value> {
+    pub(super) fn entry_expr(&self) -> Option<Value> {
         let entry = self.options.expr("entry")?;
         if let Expr::Path(path) = entry
             && self.is_function(path)

@@ -51,6 +51,13 @@ impl Expander<'_> {
         }
     }
 
+    /// `let key_ = …;`: the beginning of the key with the types that are part of it.
+    pub(super) fn key_begun(&self, parts: &EntryParts, place: Place) -> TokenStream {
+        let (types, conditional_types) = self.types(&parts.types, place);
+        let begin = self.key_begin(parts);
+        quote_spanned!(Span::mixed_site()=> let key_ = #begin #types #conditional_types;)
+    }
+
     /// The beginning of the key: its prefix, and the type or trait that the function is in.
     pub(super) fn key_begin(&self, parts: &EntryParts) -> TokenStream {
         let mixed = Span::mixed_site();

@@ -36,7 +36,9 @@ mod function;
 mod key;
 mod late;
 mod policy;
+pub(crate) mod queued;
 mod says;
+mod similar;
 mod underscore;
 pub(crate) mod write;
 
@@ -49,7 +51,7 @@ use self::function::Handed;
 use self::key::template_chain;
 use crate::model::{Behind, Cached, EntryParts, RulesModel, StoresErr, Tag, Value};
 use crate::syntax::item::{Item, pointing_at};
-use crate::values::{self, Place, placed, reference};
+use crate::values::{self, Place, placed};
 
 /// The function, and the one that `entry` names.
 pub(crate) fn cached(model: &Cached, item: &Item) -> TokenStream {
@@ -90,13 +92,15 @@ impl Expander<'_> {
             let rules = self.call_rules(&model.rules, when.as_ref());
             quote_spanned!(mixed=> .rules(#rules))
         });
+        let (queue, pending) = model.write_behind.as_ref().map(|queue| self.queue_looked_into(queue)).unzip();
         let before = quote_spanned! {mixed=>
             let call_ = {
                 #imports
                 #shape
                 #named
                 #entry
-                #private::#call #rules
+                #queue
+                #private::#call #rules #pending
             };
         };
         let verified = model.entry.policy.verify.as_ref().is_some_and(|verify| verify.behind);
@@ -248,10 +252,14 @@ impl Expander<'_> {
         place: Place,
     ) -> TokenStream {
         let mixed = Span::mixed_site();
-        let tags = self.tags(&parts.tags, place).map(|tags| {
-            let method = tags_method("with", &parts.tags);
-            quote_spanned!(mixed=> .#method(#tags))
-        });
+        let with_tags = |tags: &[Tag]| {
+            self.tags(tags, place).map(|given| {
+                let method = tags_method("with", tags);
+                quote_spanned!(mixed=> .#method(#given))
+            })
+        };
+        let (tags, own_tags) = similar::apart(parts, self.item);
+        let (tags, similar, own_tags) = (with_tags(&tags), self.similar(parts, place), with_tags(&own_tags));
         let ttl = parts.ttl.as_ref().map(|ttl| {
             let ttl = self.given("ttl", ttl, place);
             quote_spanned!(mixed=> .with_ttl(#ttl))
@@ -260,18 +268,14 @@ impl Expander<'_> {
         let rules = rules.map(|rules| quote_spanned!(mixed=> .with_rules(#rules)));
         let schema = (!self.item.is_sync()).then(|| quote_spanned!(mixed=> .with_schema(shape_.schema())));
         quote_spanned! {mixed=>
-            let entry_ = #opened #schema #tags #ttl #codec #rules;
+            let entry_ = #opened #schema #tags #similar #own_tags #ttl #codec #rules;
         }
     }
 
     /// `let cache_ = …;`, or another `name`: a reference to what the expression gives.
     pub(super) fn cache(&self, name: &Ident, cache: &Expr, place: Place) -> TokenStream {
         let mixed = Span::mixed_site();
-        let named = values::is_place(cache, self.item).then(|| values::borrowed(cache));
-        let cache = match values::fitted(named.as_ref().unwrap_or(cache), self.item, place, &[], false) {
-            Expr::Reference(cache) => cache.to_token_stream(),
-            cache => reference(&cache),
-        };
+        let cache = self.reference_to(cache, place);
         quote_spanned!(mixed=> let #name = #cache;)
     }
 

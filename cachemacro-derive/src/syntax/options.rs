@@ -13,13 +13,14 @@ use syn::{Expr, ExprLit, Lit, LitBool, Path, Token, Type, Visibility, parenthesi
 use crate::tokens::code::code;
 use crate::tokens::errors::{Errors, listed, similar};
 
-/// One of the four attributes.
+/// One of the five attributes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Macro {
     Cached,
     Put,
     Evict,
     Config,
+    WriteBehind,
 }
 
 impl Macro {
@@ -29,13 +30,15 @@ impl Macro {
             Macro::Put => "cache_put",
             Macro::Evict => "cache_evict",
             Macro::Config => "cache_config",
+            Macro::WriteBehind => "cache_write_behind",
         }
     }
 
     /// The attribute whose path ends in this name.
     pub(crate) fn of(path: &Path) -> Option<Self> {
         let last = &path.segments.last()?.ident;
-        [Macro::Cached, Macro::Put, Macro::Evict].into_iter().find(|this| last == this.name())
+        let all = [Macro::Cached, Macro::Put, Macro::Evict, Macro::WriteBehind];
+        all.into_iter().find(|this| last == this.name())
     }
 }
 
@@ -64,6 +67,7 @@ struct Spec {
 }
 
 const ALL: &[Macro] = &[Macro::Cached, Macro::Put, Macro::Evict, Macro::Config];
+const EACH: &[Macro] = &[Macro::Cached, Macro::Put, Macro::Evict, Macro::Config, Macro::WriteBehind];
 const STORE: &[Macro] = &[Macro::Cached, Macro::Put, Macro::Config];
 const READ: &[Macro] = &[Macro::Cached, Macro::Config];
 const WRITE: &[Macro] = &[Macro::Put, Macro::Evict, Macro::Config];
@@ -73,7 +77,7 @@ const SPECS: &[Spec] = &[
     spec("key", Syntax::Expr, &[Macro::Cached, Macro::Put, Macro::Evict], r#"key = "{id}""#),
     spec("skip", Syntax::Names, &[Macro::Cached], "skip(pool)"),
     spec("ttl", Syntax::Expr, STORE, r#"ttl = "5m""#),
-    spec("tags", Syntax::Expr, ALL, r#"tags = ["users", "org:{org}"]"#),
+    spec("tags", Syntax::Expr, EACH, r#"tags = ["users", "org:{org}"]"#),
     spec("condition", Syntax::Expr, STORE, "condition = id > 0"),
     spec("unless", Syntax::Expr, STORE, "unless = result.is_empty()"),
     spec("cache_none", Syntax::Flag, STORE, "cache_none = true"),
@@ -97,18 +101,31 @@ const SPECS: &[Spec] = &[
     spec("within", Syntax::Expr, READ, r#"within = "60s""#),
     spec("on_inconsistent", Syntax::Expr, READ, r#"on_inconsistent = "evict""#),
     spec("search", Syntax::Expr, &[Macro::Cached], "search = [&result.name, &result.city]"),
+    spec("similar", Syntax::Expr, &[Macro::Cached], "similar = question"),
+    spec("threshold", Syntax::Expr, &[Macro::Cached], "threshold = 0.92"),
+    spec("embedder", Syntax::Expr, &[Macro::Cached], "embedder = self.embedder"),
+    spec("confirm", Syntax::Expr, &[Macro::Cached], "confirm = same_intent"),
+    spec("scope", Syntax::Expr, &[Macro::Cached], r#"scope = "shared""#),
     spec("recorded", Syntax::Flag, READ, "recorded"),
     spec("codec", Syntax::Type, STORE, "codec = Json"),
     spec("version", Syntax::Expr, STORE, "version = 1"),
     spec("cache", Syntax::Expr, ALL, "cache = self.cache"),
-    spec("entry", Syntax::Entry, &[Macro::Cached, Macro::Put, Macro::Evict], "entry = user_entry"),
+    spec("write_behind", Syntax::Expr, &[Macro::Cached], "write_behind = self.renames"),
+    spec(
+        "entry",
+        Syntax::Entry,
+        &[Macro::Cached, Macro::Put, Macro::Evict, Macro::WriteBehind],
+        "entry = user_entry",
+    ),
     spec("entries", Syntax::Expr, &[Macro::Evict], "entries = ids.iter().map(user_entry)"),
     spec("all", Syntax::Flag, &[Macro::Evict], "all"),
     spec("before", Syntax::Flag, &[Macro::Evict], "before"),
+    spec("queue", Syntax::Expr, &[Macro::WriteBehind], "queue = self.renames"),
+    spec("delete", Syntax::Flag, &[Macro::WriteBehind], "delete"),
     spec("on_err", Syntax::Expr, WRITE, r#"on_err = "evict""#),
     spec("on_evict_error", Syntax::Expr, WRITE, r#"on_evict_error = "return""#),
     spec("value", Syntax::Type, &[Macro::Cached], "value = Vec<User>"),
-    spec("crate", Syntax::Path, ALL, "crate = my_crate::cachemacro"),
+    spec("crate", Syntax::Path, EACH, "crate = my_crate::cachemacro"),
 ];
 
 const fn spec(name: &'static str, syntax: Syntax, takes: &'static [Macro], usage: &'static str) -> Spec {
@@ -399,7 +416,7 @@ fn option(
 fn bare_entry(this: Macro, input: ParseStream<'_>) -> Option<Expr> {
     let name = input.fork().call(Ident::parse_any).ok()?;
     let misspelt = SPECS.iter().any(|spec| name == spec.name) || likely(this, &name.to_string()).is_some();
-    if misspelt || !matches!(this, Macro::Put | Macro::Evict) {
+    if misspelt || !matches!(this, Macro::Put | Macro::Evict | Macro::WriteBehind) {
         return None;
     }
     let ahead = input.fork();
@@ -414,7 +431,7 @@ fn bare_entry(this: Macro, input: ParseStream<'_>) -> Option<Expr> {
 const fn example(this: Macro) -> &'static str {
     match this {
         Macro::Cached | Macro::Config => "ttl",
-        Macro::Put | Macro::Evict => "entry",
+        Macro::Put | Macro::Evict | Macro::WriteBehind => "entry",
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::engine::alike::Similar;
 use crate::engine::entry::{Entry, KnownBy};
 use crate::format::codec::{Codec, CodecFor};
 use crate::format::schema::Fingerprint;
@@ -54,6 +55,20 @@ impl<T: Value> Entry<T> {
     #[must_use]
     pub fn with_built_tags(self, tags: impl IntoIterator<Item = Tag>) -> Self {
         self.with(|raw| tags.into_iter().for_each(|tag| raw.built_tag(tag)))
+    }
+
+    /// The same entry, whose question may be answered with the answer to another one, where somebody beside the cache finds those. The tags that it has by
+    /// now are the same for all questions.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_similar(mut self, similar: impl FnOnce() -> Similar<T>) -> Self {
+        if self.core().settings.beside.0.is_none() {
+            return self;
+        }
+        if let Ok(raw) = &self.raw {
+            self.similar = Some(Arc::new(Similar { tags: raw.tags.len(), ..similar() }));
+        }
+        self
     }
 
     /// The same entry, whose values may bring tags that are not known before they are loaded, for

@@ -20,6 +20,7 @@ pub(crate) mod prefetch;
 pub(crate) mod recording;
 pub(crate) mod registry;
 pub(crate) mod removals;
+pub(crate) mod similar;
 pub(crate) mod subscribe;
 pub(crate) mod warm;
 #[cfg(feature = "write-behind")]

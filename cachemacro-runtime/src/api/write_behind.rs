@@ -79,6 +79,10 @@ impl<T> WriteBehind<T> {
     fn queue(&self) -> &Queue {
         &self.running.0
     }
+
+    pub(crate) fn shared(&self) -> &Arc<Queue> {
+        &self.running.0
+    }
 }
 
 /// A queue to come, from [`WriteBehind::named`].
@@ -378,7 +382,7 @@ impl<T: Value> WriteBehind<T> {
     /// # Errors
     /// Where the store failed, or what is pending cannot be decoded by this build.
     pub async fn pending(&self, entry: &Entry<T>) -> Result<Option<PendingWrite<T>>> {
-        Ok(match self.queue().pending(entry.raw()?).await? {
+        Ok(match self.queue().pending(entry.raw()?.key.as_str()).await? {
             None => None,
             Some(None) => Some(PendingWrite::Delete),
             Some(Some(value)) => Some(PendingWrite::Put(decode(&value)?)),

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument as _, Span};
 
 use crate::calls::load::{Call, State, load_unseen};
-use crate::calls::verify;
+use crate::calls::{similar, verify};
 use crate::engine::entry::Entry;
 use crate::engine::loading::Loading;
 use crate::engine::raw::RawEntry;
@@ -159,6 +159,11 @@ where
         Ok(hit) => return hit,
         Err(miss) => miss,
     };
+    if call.may_be_alike()
+        && let Some(value) = on_heap(|| similar::answer(&entry, raw, miss)).await
+    {
+        return outcome.wrap(value);
+    }
     let served = if behind.background && call.state.elected.is_some() { call.serve() } else { None };
     if served.is_none() {
         raw.record(Event::Miss(miss.reason));

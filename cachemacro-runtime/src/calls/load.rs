@@ -26,6 +26,9 @@
 //! Where the look finds a value that is due or stale, the call asks for the right to refresh it. Elected, it leads a flight with that
 //! lease, and fills over that value; else it serves the value. Such a value, and one past its stale time, also stands in for a load that fails.
 //!
+//! Where a function's last looks found nothing, as they do while a cache fills, a call that would lead begins with the search: the request for
+//! the lease brings a value that is there all the same ([`unread`](crate::engine::unread)).
+//!
 //! A fill that no follower waits for is sent, and the call ends: what becomes of it is [`unanswered`](crate::engine::unanswered)'s to
 //! handle. The flight that `join` finds is taken where the look does not show its load to be doomed: a tag was evicted since that load
 //! captured its versions. Else the call leads the next flight, and its search takes the lease over. What a leader shares is told at [`flight`](crate::engine::flight). Three calls leave the picture: one whose key its
@@ -33,6 +36,7 @@
 //! [`Mode::Refresh`] a call neither looks nor joins, and stores like a put. Under [`Mode::Warm`] it looks as [`warm`](crate::calls::warm) says.
 
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,7 +44,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{Instrument as _, Span};
 
-use crate::calls::verify;
+use crate::calls::{similar, verify};
 use crate::engine::asking;
 use crate::engine::decoded::Known;
 use crate::engine::entry::Entry;
@@ -178,11 +182,22 @@ where
             entry.depends(raw, &rules, outcome.value_of(&returned));
             return returned;
         }
+        if mode == Mode::Normal && !call.may_be_alike() {
+            call.state.first = First::AsExpected;
+        }
         let miss = match call.look(sent.and_then(Sent::placed)).await {
             Ok(hit) => return hit,
             Err(miss) => miss,
         };
-        raw.record(Event::Miss(miss.reason));
+        if call.may_be_alike()
+            && let Some(value) = on_heap(|| similar::answer(entry, raw, miss)).await
+        {
+            return outcome.wrap(value);
+        }
+        // What the search finds decides it otherwise.
+        if !matches!(call.state.first, First::Leads(_)) {
+            raw.record(Event::Miss(miss.reason));
+        }
         // What refreshes too: a hit does not move it about.
         let (returned, rules) = on_heap(|| call.finish(miss, rules, body)).await;
         entry.depends(raw, &rules, outcome.value_of(&returned));
@@ -205,6 +220,8 @@ pub(crate) struct State {
     pub(super) late_tags: bool,
     /// What the read showed of the tags.
     pub(super) read: Option<AsOf>,
+    /// What the call sends first.
+    first: First,
     /// Leads to a value or a lease; `None` where the call is not to store.
     search: Option<Search>,
     /// A value that ages, to be served where its load fails.
@@ -219,6 +236,20 @@ pub(crate) struct State {
     joined_again: bool,
     /// What a copy of what is loaded is kept under, where one is.
     pub(super) placed: Option<Box<Placed>>,
+}
+
+/// What a call sends first.
+#[derive(Default)]
+enum First {
+    /// A read.
+    #[default]
+    Reads,
+    /// The request for a lease, where the function's last looks found nothing.
+    AsExpected,
+    /// That request, with this lead.
+    Leads(Box<Lead>),
+    /// The same, and what it finds makes the call a hit or a miss.
+    Asks,
 }
 
 /// What a body returned.
@@ -270,10 +301,21 @@ impl<'a, O, V: Value> Call<'a, O, V> {
                 return Ok(found);
             }
         }
+        if matches!(self.state.first, First::AsExpected) && raw.expects_nothing(self.state.late_tags) {
+            // On the heap, so that a hit does not pay for its size.
+            let Ok(lead) = on_heap(|| raw.lead_unread()).await else { return Err(failed) };
+            if let Some(lead) = lead {
+                self.state.first = First::Leads(Box::new(lead));
+                self.state.placed = known.and_then(Known::into_placed);
+                self.state.read = Some(raw.of_no_tags());
+                return Err(Miss { reason: MissReason::Absent, seen: FillId::NONE });
+            }
+        }
         let Ok((looked, read)) = raw.look_as_of(self.entry.expected().or_spare()).await else {
             return Err(failed);
         };
         if let Some(usable) = looked.aging() {
+            raw.looked(false);
             (self.state.read, self.state.placed) = (Some(read), known.and_then(Known::into_placed));
             return self.aging(Box::new(usable)).await;
         }
@@ -288,6 +330,7 @@ impl<'a, O, V: Value> Call<'a, O, V> {
             }
             Some(found)
         });
+        raw.looked(matches!(&looked, Err(miss) if miss.reason == MissReason::Absent));
         let found = match looked {
             Ok(found) => found,
             Err(miss) => {
@@ -297,6 +340,11 @@ impl<'a, O, V: Value> Call<'a, O, V> {
         };
         raw.record(Event::Hit);
         Ok(found.value)
+    }
+
+    /// Whether the answer to another question will do: questions share theirs, and this one has none of its own that is to be loaded anew.
+    pub(crate) const fn may_be_alike(&self) -> bool {
+        self.entry.similar.is_some() && self.state.spare.is_none()
     }
 
     /// What comes of a call whose read found nothing to return. Gives the rules back: a reference to them could not be held.
@@ -337,7 +385,13 @@ impl<'a, O, V: Value> Call<'a, O, V> {
                 let search = Search::after(miss, raw, entry.expected(), late_tags);
                 self.state.search = Some(search.of_nothing(self.state.read.as_ref()));
             }
-            self.join().await?
+            if let First::Leads(lead) = mem::replace(&mut self.state.first, First::Asks) {
+                self.state.search.iter_mut().for_each(Search::unread);
+                Some(*lead)
+            } else {
+                self.state.first = First::Reads;
+                self.join().await?
+            }
         };
         if let Some(leads) = &self.state.leads {
             leads.store(true, Ordering::SeqCst);
@@ -503,10 +557,16 @@ impl<'a, O, V: Value> Call<'a, O, V> {
         if let Some(held) = self.state.held.take() {
             return End::Held(held);
         }
-        match &mut self.state.search {
-            Some(search) => search.find(raw, Some(lead), |usable| entry.revive(raw, outcome, usable)).await,
-            None => End::Unheld,
+        let Some(search) = &mut self.state.search else { return End::Unheld };
+        let end = search.find(raw, Some(lead), |usable| entry.revive(raw, outcome, usable)).await;
+        if let First::Asks = mem::take(&mut self.state.first) {
+            raw.looked(matches!(end, End::Held(_)));
+            match &end {
+                End::Found(found) => raw.hit(found.age),
+                End::Held(_) | End::Unheld => raw.record(Event::Miss(search.reason())),
+            }
         }
+        end
     }
 
     /// Leads a flight to its end.

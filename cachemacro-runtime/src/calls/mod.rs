@@ -8,6 +8,7 @@ pub(crate) mod land;
 pub(crate) mod load;
 pub(crate) mod load_here;
 pub(crate) mod lookup;
+pub(crate) mod similar;
 pub(crate) mod subscribe;
 pub(crate) mod update;
 pub(crate) mod verify;

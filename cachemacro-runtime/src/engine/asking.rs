@@ -35,6 +35,8 @@ pub(crate) struct Wanted {
     /// The caller's read found nothing, and these versions.
     vacant: Option<Few<Option<Version>>>,
     over: Token,
+    /// The caller has sent nothing before.
+    is_first: bool,
 }
 
 /// The versions that a lease must capture before the load: those of tags, then any-tag versions.
@@ -69,7 +71,15 @@ pub(crate) enum Answer {
 impl Wanted {
     /// A load's lease, also from this holder where it captured other versions.
     pub(crate) fn load(raw: &RawEntry, seen: FillId, capture: Capture, over: Token) -> Self {
-        Self { key: raw.full.clone(), seen, kind: LeaseKind::Load, capture, vacant: None, over }
+        Self {
+            key: raw.full.clone(),
+            seen,
+            kind: LeaseKind::Load,
+            capture,
+            vacant: None,
+            over,
+            is_first: false,
+        }
     }
 
     /// The same of a caller whose read found nothing and, of what is to be captured, these versions.
@@ -77,16 +87,30 @@ impl Wanted {
         Self { vacant: versions, ..self }
     }
 
+    /// The same of a caller that has sent nothing before: the store's own timeouts bound it, as they do a read.
+    pub(crate) fn first(self) -> Self {
+        Self { is_first: true, ..self }
+    }
+
     /// A put's lease, whoever holds it.
     pub(crate) fn put(raw: &RawEntry, capture: Capture) -> Self {
         let (seen, over) = (FillId::NONE, Token::NONE);
-        Self { key: raw.full.clone(), seen, kind: LeaseKind::Put, capture, vacant: None, over }
+        Self {
+            key: raw.full.clone(),
+            seen,
+            kind: LeaseKind::Put,
+            capture,
+            vacant: None,
+            over,
+            is_first: false,
+        }
     }
 
     /// The lease of a refresh of this value: that of a second key, where there never is a value.
     pub(crate) fn refresh(raw: &RawEntry, value: Refreshed, capture: Capture) -> Self {
         let (kind, key) = (LeaseKind::Load, refresh_key(&raw.full, value.seen));
-        Self { key, seen: FillId::NONE, kind, capture, vacant: None, over: Token::NONE }
+        let (seen, over) = (FillId::NONE, Token::NONE);
+        Self { key, seen, kind, capture, vacant: None, over, is_first: false }
     }
 
     fn request(&self, token: Token, live: Duration, not_after: Timestamp) -> LeaseRequest<'_> {
@@ -132,7 +156,12 @@ async fn ask(core: Arc<Core>, site: Option<Arc<Counters>>, wanted: Wanted) -> An
     let held = Held::attempt(&core, wanted.key.clone());
     let not_after = time_of_refusal(&core);
     let request = wanted.request(held.token(), core.settings.lease, not_after);
-    let lease = core.timed_at(site.as_deref(), "lease", core.store.lease_one(request)).await;
+    let (site, asked) = (site.as_deref(), core.store.lease_one(request));
+    let lease = if wanted.is_first {
+        core.timed_first(site, "lease", asked).await
+    } else {
+        core.timed_at(site, "lease", asked).await
+    };
     if let Ok(lease) = &lease {
         core.captured(&wanted.capture.keys, &lease.versions);
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::engine::alike::{Meaning, Similar};
 use crate::engine::core::Core;
 use crate::engine::entry::Entry;
 use crate::engine::neighbour::{Reading, Stored};
@@ -17,26 +18,39 @@ use crate::store::RawCommands;
 pub(crate) struct ToTell {
     key: Key,
     texts: Vec<String>,
+    meaning: Option<Meaning>,
     is_sealed: bool,
 }
 
 impl ToTell {
-    /// What these texts are to be told with; `None` where nobody listens, or where they could not be made: the value is stored all the same.
-    pub(crate) fn of<V>(raw: &RawEntry, texts: Option<TextsOf<V>>, value: &V) -> Option<Box<Self>> {
-        let texts = texts?;
+    /// What is to be told of this value; `None` where nobody listens, where it is found by nothing, or where its texts could not be made: the value is stored all the same.
+    pub(crate) fn of<V>(
+        raw: &RawEntry,
+        texts: Option<TextsOf<V>>,
+        similar: Option<&Similar<V>>,
+        value: &V,
+    ) -> Option<Box<Self>> {
         raw.core.settings.beside.0.as_ref()?;
+        if texts.is_none() && similar.is_none() {
+            return None;
+        }
         let is_sealed = raw.is_sealed();
         // What is sealed is told to nobody.
-        let texts = if is_sealed { Vec::new() } else { caught(|| texts(value))? };
-        Some(Box::new(Self { key: raw.key.clone(), texts, is_sealed }))
+        let (texts, meaning) = if is_sealed {
+            (Vec::new(), None)
+        } else {
+            let texts = texts.map_or_else(|| Some(Vec::new()), |texts| caught(|| texts(value)))?;
+            (texts, similar.and_then(Similar::meaning))
+        };
+        Some(Box::new(Self { key: raw.key.clone(), texts, meaning, is_sealed }))
     }
 
     /// It was stored, for so long.
     pub(crate) fn tell(&self, core: &Core, life: Duration) {
         let Some(beside) = &core.settings.beside.0 else { return };
-        let Self { key, texts, is_sealed } = self;
-        let stored =
-            Stored { namespace: core.namespace(), key: key.as_str(), life, texts, is_sealed: *is_sealed };
+        let Self { key, texts, meaning, is_sealed } = self;
+        let (namespace, key, meaning) = (core.namespace(), key.as_str(), meaning.as_ref());
+        let stored = Stored { namespace, key, life, texts, meaning, is_sealed: *is_sealed };
         if caught(|| beside.stored(&stored)).is_none() {
             tracing::debug!("who is beside the cache panicked");
         }

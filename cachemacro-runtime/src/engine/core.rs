@@ -49,6 +49,7 @@ use crate::observe::round_trips::RoundTrips;
 use crate::observe::site::SiteId;
 use crate::observe::stats::{CacheStats, Counters};
 use crate::observe::warning::Warning;
+use crate::observe::write_behind::AllQueues;
 use crate::policy::mode::Mode;
 use crate::policy::says::Says;
 use crate::policy::site::Site;
@@ -90,6 +91,7 @@ pub(crate) struct Core {
     pub(crate) turns: Turns,
     /// How many entries without a value there are.
     pub(crate) negatives: Negatives,
+    pub(crate) queues: AllQueues,
     /// Which values nobody tries to load anew for a while.
     pub(crate) pacing: Pacing,
     sites: RwLock<HashMap<SiteId, (&'static Site, Arc<Counters>)>>,
@@ -184,6 +186,7 @@ impl Core {
             failed_evicts: Mutex::default(),
             turns: Turns::default(),
             negatives: Negatives::default(),
+            queues: AllQueues::default(),
             pacing: Pacing::default(),
             sites: RwLock::default(),
             readbacks: Readbacks::default(),
@@ -356,6 +359,7 @@ impl Core {
         let mut stats = CacheStats::sum(self.stats.snapshot(), sites.collect(), local);
         (stats.pool, stats.kept_evicts) = (self.store.pool(), self.unacknowledged().count() as u64);
         (stats.flights, stats.store_times) = (self.flights.len() as u64, self.round_trips.snapshot());
+        stats.queues = self.queues.snapshot();
         if let Some(breaker) = self.store.breaker() {
             (stats.breaker, stats.breaker_trips) = (Some(breaker.state()), breaker.trips());
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::de::IntoDeserializer;
 use serde::de::value::Error as DecimalError;
 
+use crate::engine::alike::Similar;
 use crate::engine::core::Core;
 use crate::engine::raw::RawEntry;
 use crate::engine::read::{Expected, Usable};
@@ -62,6 +63,8 @@ pub struct Entry<T> {
     pub(crate) lends: bool,
     /// What its caller knows it by.
     pub(crate) known_by: Option<Arc<KnownBy>>,
+    /// Its question, where those that mean the same share an answer and somebody finds them.
+    pub(crate) similar: Option<Arc<Similar<T>>>,
 }
 
 /// What an entry is made of, in its caller's own bytes.
@@ -85,6 +88,7 @@ impl<T> Clone for Entry<T> {
             late_tags: self.late_tags,
             lends: self.lends,
             known_by: self.known_by.clone(),
+            similar: self.similar.clone(),
         }
     }
 }
@@ -110,6 +114,7 @@ impl<T: Value> Entry<T> {
             late_tags: false,
             lends: false,
             known_by: None,
+            similar: None,
         }
     }
 

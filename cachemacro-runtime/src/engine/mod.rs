@@ -1,5 +1,6 @@
 //! One step of a call, on one entry, with the state that all calls of a cache share.
 
+pub(crate) mod alike;
 pub(crate) mod asking;
 pub(crate) mod at_hand;
 pub(crate) mod beside;
@@ -49,6 +50,7 @@ pub(crate) mod turns;
 pub(crate) mod unanswered;
 pub(crate) mod undelivered;
 pub(crate) mod under_way;
+pub(crate) mod unread;
 pub(crate) mod verifying;
 pub(crate) mod versions;
 pub(crate) mod waiting;

@@ -1,4 +1,4 @@
-//! Who keeps something beside entries: told of values that were stored, with the texts by which they are to be found.
+//! Who keeps something beside entries: told of values that were stored, with the texts by which they are to be found, and asked for questions that mean the same.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -6,6 +6,9 @@ use std::fmt;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
+use async_trait::async_trait;
+
+use crate::engine::alike::{Asked, Candidate, Judged, Meaning};
 use crate::format::codec::CodecFor;
 use crate::format::schema::Fingerprint;
 use crate::ground::sync;
@@ -49,13 +52,25 @@ use crate::store::RawCommands;
 /// # Ok(())
 /// # }
 /// ```
+#[async_trait]
 pub trait Beside: Any + Send + Sync {
-    /// A value with texts was stored. Returns soon: the call that stored it waits. A panic in it is caught.
+    /// A value with texts, or of a function with `similar`, was stored. Returns soon: the call that stored it waits. A panic in it is caught.
     fn stored(&self, stored: &Stored<'_>);
 
     /// It is beside a cache now, whose store takes commands by `commands`, if it has a server.
     fn attached(&self, commands: Option<Arc<dyn RawCommands>>) {
         let _ = commands;
+    }
+
+    /// Questions of the same scope that may mean what is asked, the nearest first, none below the threshold. Only the first five are looked at. A panic in it is caught.
+    async fn near(&self, asked: &Asked<'_>) -> Vec<Candidate> {
+        let _ = asked;
+        Vec::new()
+    }
+
+    /// What became of one of them.
+    fn judged(&self, asked: &Asked<'_>, candidate: &Candidate, judged: Judged) {
+        let _ = (asked, candidate, judged);
     }
 }
 
@@ -79,6 +94,8 @@ pub struct Stored<'a> {
     pub life: Duration,
     /// By what it is to be found; nothing where it is sealed.
     pub texts: &'a [String],
+    /// By what it is found as the answer to questions that mean the same; nothing where it is sealed.
+    pub meaning: Option<&'a Meaning>,
     /// Whether it is sealed: then nothing of its key and value is to be kept anywhere.
     pub is_sealed: bool,
 }

@@ -113,8 +113,8 @@ impl<T: Value> Entry<T> {
         let texts = rules.search().or_else(|| Rules::search(self.rules()));
         if let Some(texts) = texts {
             self.is_searched(texts);
-            prepared.to_tell = ToTell::of(raw, Some(texts), value);
         }
+        prepared.to_tell = ToTell::of(raw, texts, self.similar.as_deref(), value);
         Ok(Some(prepared))
     }
 
@@ -152,7 +152,7 @@ impl<T: Value> Entry<T> {
         record: Option<&Gathered>,
     ) -> Option<Prepared> {
         // What was loaded may be rolled back: the body has written in a transaction.
-        if raw.core.has_written() || !raw.is_known(record) {
+        if raw.core.has_written() || raw.is_doubtful() || !raw.is_known(record) {
             return None;
         }
         let prepared = match value {
@@ -184,7 +184,8 @@ impl<T: Value> Entry<T> {
         record: Option<&Gathered>,
     ) -> Option<Prepared> {
         let ttl = raw.policy.err_ttl.unwrap_or_else(|| raw.ttl());
-        if !raw.policy.cache_err || !ttl.stores() || raw.core.has_written() || !raw.is_known(record) {
+        let is_sure = !raw.core.has_written() && !raw.is_doubtful();
+        if !raw.policy.cache_err || !ttl.stores() || !is_sure || !raw.is_known(record) {
             return None;
         }
         if !raw.admits_negative(ttl) {

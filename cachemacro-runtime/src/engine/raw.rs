@@ -2,6 +2,7 @@
 
 use std::any::TypeId;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::engine::core::Core;
@@ -49,6 +50,8 @@ pub(crate) struct RawEntry {
     pub(crate) ttl: Option<Ttl>,
     /// Why a tag could not be built, or that the key is another function's too: evicts go through, and nothing is read or stored.
     pub(crate) unusable: Option<KeyFailure>,
+    /// Set where what this call loads may be older than what was written: it is not stored then.
+    pub(crate) doubt: Option<Arc<AtomicBool>>,
 }
 
 impl RawEntry {
@@ -58,7 +61,19 @@ impl RawEntry {
         let site = site.map(|site| (site, core.site_counters(site)));
         // G1: what was filled on another server is a miss.
         let tags = if core.settings.epoch { vec![core.epoch_of(&full)] } else { Vec::new() };
-        Self { core, site, key, full, tags, recalled: 0, recall: None, policy, ttl: None, unusable: None }
+        Self {
+            core,
+            site,
+            key,
+            full,
+            tags,
+            recalled: 0,
+            recall: None,
+            policy,
+            ttl: None,
+            unusable: None,
+            doubt: None,
+        }
     }
 
     /// Adds a tag; naming one twice is naming it once.
@@ -116,6 +131,11 @@ impl RawEntry {
     /// Whether it is to be sealed, and its cache does not: then neither its value nor its key is sent.
     pub(crate) fn is_unsealed(&self) -> bool {
         self.policy.sealed && !self.is_sealed()
+    }
+
+    /// Whether what this call loaded may be older than what was written.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.doubt.as_ref().is_some_and(|doubt| doubt.load(Ordering::Relaxed))
     }
 
     /// The function's name, for logs.

@@ -33,6 +33,8 @@ pub(crate) struct Search {
     over: Token,
     /// The read found nothing, and these versions of the tags: until the first request.
     vacant: Option<Few<Option<Version>>>,
+    /// Whether the next request is the first that the call sends.
+    is_first: bool,
     pauses: Pauses,
 }
 
@@ -61,7 +63,13 @@ impl Search {
     /// `wait`.
     pub(crate) fn after(miss: Miss, raw: &RawEntry, expected: Expected, late_tags: bool) -> Self {
         let pauses = Pauses::new(raw.wait());
-        Self { expected, late_tags, miss, turned_down: 0, over: Token::NONE, vacant: None, pauses }
+        let (over, vacant) = (Token::NONE, None);
+        Self { expected, late_tags, miss, turned_down: 0, over, vacant, is_first: false, pauses }
+    }
+
+    /// There was no read.
+    pub(crate) const fn unread(&mut self) {
+        self.is_first = true;
     }
 
     /// Where that read found nothing at all, what it showed of the tags counts as captured: the load begins later.
@@ -89,7 +97,8 @@ impl Search {
 
     /// What to ask for next.
     pub(crate) fn wanted(&mut self, raw: &RawEntry, capture: Capture) -> Wanted {
-        Wanted::load(raw, self.miss.seen, capture, self.over).of_nothing(self.vacant.take())
+        let wanted = Wanted::load(raw, self.miss.seen, capture, self.over).of_nothing(self.vacant.take());
+        if std::mem::take(&mut self.is_first) { wanted.first() } else { wanted }
     }
 
     /// What the answer to the request means. A value that came with it is judged by these very bytes.

@@ -95,7 +95,8 @@ impl Fill {
     async fn send(&self, attempt: Attempt) {
         let (core, counters) = (&self.core, self.site.as_ref().map(|(_, counters)| &**counters));
         let write = Write::new(&self.key, self.bytes.clone(), self.life).with_guard(self.guard);
-        let filled = core.timed_at(counters, "write", core.store.write_one(write));
+        // No caller waits for it, so no caller's time bounds it: the store's own timeouts do.
+        let filled = core.timed_first(counters, "write", core.store.write_one(write));
         let filled = match &self.prolonged {
             None => filled.await,
             Some((keys, life)) => {

@@ -29,6 +29,7 @@ use crate::key::text::{CUT, KEPT, beginning, cut, shorten, write_formatted, writ
 mod args;
 pub(crate) mod compact;
 pub(crate) mod failure;
+pub(crate) mod framed;
 pub(crate) mod part;
 pub(crate) mod parts;
 #[cfg(feature = "sealed")]

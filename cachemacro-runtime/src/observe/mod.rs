@@ -16,7 +16,7 @@ pub(crate) mod site;
 pub(crate) mod spread;
 pub(crate) mod stats;
 pub(crate) mod status;
+pub(crate) mod streak;
 pub(crate) mod subscription;
 pub(crate) mod warning;
-#[cfg(feature = "write-behind")]
 pub(crate) mod write_behind;

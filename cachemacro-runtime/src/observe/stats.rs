@@ -17,6 +17,8 @@ use crate::observe::reason::MissReason;
 use crate::observe::shapes::{Shape, Shapes};
 use crate::observe::site::SiteId;
 use crate::observe::spread::SpreadCounter;
+use crate::observe::streak::Streak;
+use crate::observe::write_behind::QueueStats;
 
 macro_rules! counters {
     ($($(#[doc = $doc:expr])* $name:ident: $counter:ty),* $(,)?) => {
@@ -26,6 +28,8 @@ macro_rules! counters {
             site: Option<SiteId>,
             /// Whether its keys are another site's: 1 for no, 2 for yes, 0 where nobody asked yet.
             clashes: AtomicU8,
+            /// Looks at the store that found nothing.
+            pub(crate) absent: Streak,
             shapes: Shapes,
             hot: HotKeys,
             $($name: $counter,)*
@@ -510,6 +514,9 @@ pub struct CacheStats {
     pub store_times: Vec<(&'static str, Histogram)>,
     /// Loads that are under way in this process, each of one key, however many callers wait for it.
     pub flights: u64,
+    /// The queues of writes that this process has of this cache (feature `write-behind`), by name. What they hold is what was last seen, some seconds
+    /// ago at most.
+    pub queues: Vec<(String, QueueStats)>,
 }
 
 impl CacheStats {
@@ -559,6 +566,7 @@ impl CacheStats {
             kept_evicts: 0,
             store_times: Vec::new(),
             flights: 0,
+            queues: Vec::new(),
         }
     }
 }

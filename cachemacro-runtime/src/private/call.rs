@@ -33,6 +33,20 @@ pub fn call_when<V: Value, O>(outcome: O, known: Option<(Entry<V>, Arguments)>) 
     Call { entry, outcome, rules: NoRules, arguments }
 }
 
+#[cfg(feature = "write-behind")]
+impl<V, O: Copy, X> Call<V, O, X> {
+    pub(super) const fn outcome(&self) -> O {
+        self.outcome
+    }
+}
+
+#[cfg(feature = "write-behind")]
+impl<V, O, X> Call<V, O, X> {
+    pub(super) const fn entry_mut(&mut self) -> Option<&mut Entry<V>> {
+        self.entry.as_mut()
+    }
+}
+
 impl<V: Value, O, X> Call<V, O, X> {
     /// The same with rules about the value.
     pub fn rules<Y: Rules<V>>(self, rules: Y) -> Call<V, O, Y>

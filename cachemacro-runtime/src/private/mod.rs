@@ -17,8 +17,13 @@ mod explain;
 mod hit;
 mod kinds;
 mod local;
+#[cfg(not(feature = "write-behind"))]
+mod no_queueing;
 mod path;
 mod probe;
+#[cfg(feature = "write-behind")]
+mod queueing;
+mod similar;
 mod writes;
 
 pub use self::args::EntryArg;
@@ -34,20 +39,30 @@ pub use self::local::{
     CanKeepErr, DefaultLocalStoringKind, Keepable, LocalArguments, LocalCall, LocalKind, LocalStoringKind,
     NO_ARGUMENTS, local_call, local_call_when, local_entry, local_hit, parts_of,
 };
+#[cfg(not(feature = "write-behind"))]
+pub use self::no_queueing::{TakesWrites, queue_of};
 pub use self::path::{key, key_in_trait, key_under};
 pub use self::probe::{
     DefaultStoringKind, Flat, Kind, NestedShape, OptShape, PlainShape, Probe, ResOptShape, ResShape,
     Returning, Shape, StoringKind,
 };
+#[cfg(feature = "write-behind")]
+pub use self::queueing::{
+    IsQueue, PendingCall, Queueing, RemovedFrom, TakesWrites, TellsUnaccepted, queue_of, queue_of_any,
+    unaccepted,
+};
+pub use self::similar::boxed;
 pub use self::writes::{Evictable, Evicting, GivesEntries, HoldsHere, Writes, held_here, write};
 pub use crate::__cachemacro_parts as parts;
 pub use crate::__cachemacro_site as site;
 pub use crate::calls::behind::Behind;
 pub use crate::calls::load::load;
 pub use crate::calls::write::When;
+pub use crate::engine::alike::{Question, Similar};
 pub use crate::engine::local::LocalEntry;
 pub use crate::format::schema;
 pub use crate::key::KeyBuilder;
+pub use crate::key::framed::Framed;
 pub use crate::key::part::{KeyPart, Printed};
 pub use crate::key::parts::{Call as PartsOfCall, Parts, To, ToCompare, ToHash, ToKeep};
 pub use crate::key::tag::{Tag, TagBuilder};

@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! 0   2   magic "cd"
-//! 2   1   version, 1
+//! 2   1   version: 1, or 2 where it holds a text
 //! 3   16  scope
 //! 19  …   key: length, UTF-8
 //!     …   terms: how many, then for each the distance from the one before, and its count
 //!     …   trigrams: how many, then distances
 //!     …   vector: dimensions (0: none), then 4 bytes each, little endian
+//!     …   version 2: text: length, UTF-8
 //!     8   XXH3 of all before, little endian
 //! ```
 //!
@@ -19,9 +20,11 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{Document, Scope};
 use crate::error::Error;
 use crate::terms::{GRAM_BITS, TERM_BITS};
+use crate::text::MOST_TEXT;
 
 const MAGIC: [u8; 2] = *b"cd";
 const VERSION: u8 = 1;
+const WITH_TEXT: u8 = 2;
 const CHECKSUM: usize = 8;
 
 impl Document {
@@ -39,7 +42,7 @@ impl Document {
     pub fn to_bytes(&self) -> Bytes {
         let mut out = Vec::with_capacity(64 + self.key.len() + 4 * self.terms.len() + 2 * self.grams.len());
         out.extend(MAGIC);
-        out.push(VERSION);
+        out.push(if self.text.is_some() { WITH_TEXT } else { VERSION });
         out.extend(self.scope.bytes());
         put(&mut out, self.key.len());
         out.extend(self.key.as_bytes());
@@ -59,6 +62,10 @@ impl Document {
         let vector = self.vector.as_deref().unwrap_or_default();
         put(&mut out, vector.len());
         out.extend(vector.iter().flat_map(|part| part.to_le_bytes()));
+        if let Some(text) = &self.text {
+            put(&mut out, text.len());
+            out.extend(text.as_bytes());
+        }
         out.extend(xxh3_64(&out).to_le_bytes());
         out.into()
     }
@@ -83,12 +90,12 @@ impl Document {
             return Err(Error::Bytes);
         }
         let [version] = rest.array()?;
-        if version != VERSION {
+        if version != VERSION && version != WITH_TEXT {
             return Err(Error::Version(version));
         }
         let scope = Scope::from_bytes(rest.array()?);
         let length = rest.count(Self::MOST_KEY)?;
-        let key = str::from_utf8(rest.take(length)?).map_err(|_| Error::Bytes)?.into();
+        let key = rest.text(length)?;
         let (mut place, mut terms) = (Place::below(TERM_BITS), Vec::new());
         for _ in 0..rest.count(Self::MOST_TERMS)? {
             let term = place.after(rest.number()?)?;
@@ -106,10 +113,16 @@ impl Document {
             0 => None,
             dimensions => Some(vector(rest.take(4 * dimensions)?)?),
         };
+        let text = if version == WITH_TEXT {
+            let length = rest.count(MOST_TEXT)?;
+            Some(rest.text(length)?)
+        } else {
+            None
+        };
         if !rest.0.is_empty() {
             return Err(Error::Bytes);
         }
-        Ok(Self { key, scope, terms: terms.into(), grams: grams.into(), vector })
+        Ok(Self { key, scope, terms: terms.into(), grams: grams.into(), vector, text })
     }
 }
 
@@ -164,6 +177,10 @@ impl<'a> Rest<'a> {
         Ok(taken)
     }
 
+    fn text(&mut self, length: usize) -> Result<Box<str>, Error> {
+        str::from_utf8(self.take(length)?).map(Box::from).map_err(|_| Error::Bytes)
+    }
+
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
         self.take(N)?.try_into().map_err(|_| Error::Bytes)
     }
@@ -192,7 +209,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{CHECKSUM, Document, Error, Scope, put, xxh3_64};
-    use crate::text::Analyzer;
+    use crate::text::{Analyzer, MOST_TEXT};
 
     fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
         bytes.extend(xxh3_64(&bytes).to_le_bytes());
@@ -232,9 +249,26 @@ mod tests {
             assert_eq!(Document::from_bytes(&bytes[..end]), Err(Error::Bytes), "{end} bytes");
         }
         let mut newer = written();
-        newer[2] = 2;
-        assert_eq!(Document::from_bytes(&sealed(newer)), Err(Error::Version(2)));
+        newer[2] = 3;
+        assert_eq!(Document::from_bytes(&sealed(newer)), Err(Error::Version(3)));
         assert_eq!(Document::from_bytes(&sealed([written(), vec![0]].concat())), Err(Error::Bytes));
+    }
+
+    #[test]
+    fn a_text_is_read_as_it_was_written_and_no_other_bytes_are_one() {
+        let document = document().with_text("When are you open?");
+        assert_eq!(Document::from_bytes(&document.to_bytes()), Ok(document));
+        let mut head = written();
+        head[2] = 2;
+        let too_long = [vec![0x81, 0x40], vec![b'x'; MOST_TEXT + 1]].concat();
+        for tail in [&[][..], &[1, 0xff], &[2, b'a'], &[0x81, 0], &[1, b'a', b'b'], &too_long] {
+            let bytes = sealed([&head, tail].concat());
+            assert_eq!(Document::from_bytes(&bytes), Err(Error::Bytes), "{tail:?}");
+        }
+        assert_eq!(
+            Document::from_bytes(&sealed([&head[..], &[0]].concat())).map(|it| it.text().is_some()),
+            Ok(true)
+        );
     }
 
     #[test]

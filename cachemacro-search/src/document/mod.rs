@@ -1,4 +1,4 @@
-//! What is known of one entry to find it by: numbers of its words and trigrams, its scope, perhaps a dense vector. Its text is not kept.
+//! What is known of one entry to find it by: numbers of its words and trigrams, its scope, perhaps a dense vector. Its text is not kept, but for a question's that others are compared with.
 
 mod bytes;
 mod scope;
@@ -11,7 +11,7 @@ use crate::limits::{MOST_DIMENSIONS, MOST_KEY};
 use crate::terms::{counted, each_gram, term};
 use crate::text::{Analyzer, MOST_TEXT, beginning};
 
-/// What an entry is found by. It holds no text: words and trigrams are hashed.
+/// What an entry is found by. Words and trigrams are hashed; it holds no text unless it is [given](Self::with_text) one.
 ///
 /// ```
 /// use cachemacro_search::{Analyzer, Document, Mirror, Query};
@@ -35,6 +35,7 @@ pub struct Document {
     pub(crate) grams: Box<[u32]>,
     /// Of length one.
     pub(crate) vector: Option<Box<[f32]>>,
+    pub(crate) text: Option<Box<str>>,
 }
 
 /// Neither words nor vectors are shown.
@@ -75,7 +76,7 @@ impl Document {
         let (terms, grams) = numbers(texts, words);
         let grams = counted(grams, Self::MOST_GRAMS).into_iter().map(|(gram, _)| gram).collect();
         let terms = counted(terms, Self::MOST_TERMS).into();
-        Ok(Self { key: key.into(), scope: Scope::default(), terms, grams, vector: None })
+        Ok(Self { key: key.into(), scope: Scope::default(), terms, grams, vector: None, text: None })
     }
 
     /// Found only by queries of this scope.
@@ -115,6 +116,34 @@ impl Document {
     pub fn with_vector(mut self, vector: Vec<f32>) -> Result<Self, Error> {
         self.vector = Some(unit(vector)?);
         Ok(self)
+    }
+
+    /// Holds this text too, for what compares texts: a [`Guard`](crate::Guard), or who confirms an answer. One of more than 8 KiB is not held.
+    ///
+    /// ```
+    /// use cachemacro_search::{Analyzer, Document};
+    ///
+    /// let question = "When are you open?";
+    /// let document = Document::of("faq:7", &[question], &Analyzer::new())?.with_text(question);
+    /// assert_eq!(document.text(), Some(question));
+    /// assert!(!format!("{document:?}").contains("open"));
+    /// # Ok::<(), cachemacro_search::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_text(mut self, text: &str) -> Self {
+        self.text = (text.len() <= MOST_TEXT).then(|| text.into());
+        self
+    }
+
+    /// The text that it holds.
+    ///
+    /// ```
+    /// let words = cachemacro_search::Analyzer::new();
+    /// assert_eq!(cachemacro_search::Document::of("airport:EGLL", &["Heathrow"], &words)?.text(), None);
+    /// # Ok::<(), cachemacro_search::Error>(())
+    /// ```
+    pub fn text(&self) -> Option<&str> {
+        self.text.as_deref()
     }
 
     /// The key of the entry.
@@ -180,8 +209,10 @@ mod tests {
         let many: String = (0..1_000_000).map(|n| n.to_string() + " ").collect();
         for text in ["", "?!", "🙂", &word, &many, &"\u{fdfa} ".repeat(100_000)] {
             let document = Document::of("k", &[text; 100], &Analyzer::new()).expect("a short key");
-            assert!(document.to_bytes().len() <= Document::MOST_BYTES);
-            assert_eq!(Document::from_bytes(&document.to_bytes()), Ok(document));
+            for document in [document.clone(), document.with_text(text)] {
+                assert!(document.to_bytes().len() <= Document::MOST_BYTES);
+                assert_eq!(Document::from_bytes(&document.to_bytes()), Ok(document));
+            }
         }
         assert_eq!(Document::of(&"k".repeat(1_025), &[], &Analyzer::new()), Err(Error::Key));
     }

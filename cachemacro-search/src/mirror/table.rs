@@ -26,6 +26,7 @@ pub(super) struct Held {
     /// Places of trigrams.
     pub(super) grams: Box<[u32]>,
     pub(super) vector: Option<Box<[f32]>>,
+    text: Option<Box<str>>,
     /// The mirror's age when it came.
     age: u32,
 }
@@ -38,6 +39,7 @@ impl Held {
             + TERM * self.terms.len()
             + GRAM * self.grams.len()
             + size_of::<f32>() * vector
+            + self.text.as_deref().map_or(0, str::len)
     }
 }
 
@@ -218,8 +220,8 @@ impl Mirror {
             .collect();
         let grams = document.grams.iter().map(|gram| self.grams.add(*gram, number)).collect();
         self.by_key.insert(key.clone(), number);
-        let (scope, vector, age) = (document.scope, document.vector, self.age);
-        let held = Held { key, scope, terms, grams, vector, age };
+        let (scope, vector, text, age) = (document.scope, document.vector, document.text, self.age);
+        let held = Held { key, scope, terms, grams, vector, text, age };
         self.bytes += held.bytes();
         self.held.push(Some(held));
         self.fit();
@@ -327,6 +329,12 @@ impl Mirror {
     /// ```
     pub fn contains(&self, key: &str) -> bool {
         self.by_key.contains_key(key)
+    }
+
+    /// The text that the document with this key [holds](Document::with_text).
+    pub(crate) fn text(&self, key: &str) -> Option<&str> {
+        let number = self.by_key.get(key)?;
+        self.held[*number as usize].as_ref()?.text.as_deref()
     }
 
     /// How many documents left because there were too many.

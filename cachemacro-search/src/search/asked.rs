@@ -18,11 +18,6 @@ use crate::query::{Found, Query, first, order};
 
 /// So many entries are read at once.
 const AT_ONCE: usize = 64;
-/// So many candidates are looked at for each that is wanted where typos are forgiven, and at least.
-const CANDIDATES: usize = 4;
-const LEAST: usize = 100;
-/// Mirrors of more documents are searched where nobody waits for the thread.
-const MANY: usize = 2_000;
 
 /// What a cache can do that has a [`Search`] beside it.
 ///
@@ -235,8 +230,7 @@ impl Searching<'_> {
         let reader = Reader { search: &search, cache: self.cache, space: &space, prefix, deadline, forgets };
         let (found, is_whole) = match method {
             Method::Fuzzy => {
-                let most = self.limit.saturating_mul(CANDIDATES).max(if self.limit == 0 { 0 } else { LEAST });
-                let candidates = query.clone().threshold(0.0)?.limit(most);
+                let candidates = query.clone().everything().limit(Fuzzy::candidates(self.limit));
                 let candidates = space.look(move |mirror| mirror.candidates(&candidates)).await;
                 let (read, is_whole) = reader.read(candidates, usize::MAX).await;
                 (self.as_typed(&query, text, read, texts), is_whole)
@@ -260,12 +254,9 @@ impl Searching<'_> {
         texts: impl Fn(&str, &T) -> Option<Vec<String>>,
     ) -> Vec<Match<T>> {
         let typed = Fuzzy::of(text);
-        let scored = read.into_iter().filter_map(|found| match texts(&self.prefix, &found.value) {
-            Some(texts) => {
-                let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-                typed.score(&texts).map(|score| Match { score, ..found })
-            }
-            None => Some(found),
+        let scored = read.into_iter().filter_map(|found| {
+            let score = typed.rescored(found.score, texts(&self.prefix, &found.value).as_deref())?;
+            Some(Match { score, ..found })
         });
         let mut scored: Vec<Match<T>> = scored.filter(|found| query.is_enough(found.score)).collect();
         first(&mut scored, query.limit, |one, other| order((one.score, &one.key), (other.score, &other.key)));
@@ -275,20 +266,6 @@ impl Searching<'_> {
 
 /// The longest that a search may take.
 const LONGEST: Duration = Duration::from_secs(3_600);
-
-impl Space {
-    /// What is found in the mirror. Where that is large, on a thread where nothing else waits.
-    async fn look(
-        self: &Arc<Self>,
-        search: impl FnOnce(&Mirror) -> Vec<Found> + Send + 'static,
-    ) -> Vec<Found> {
-        if self.searcher.search(Mirror::len) <= MANY {
-            return self.searcher.search(search);
-        }
-        let searcher = self.searcher.clone();
-        tokio::task::spawn_blocking(move || searcher.search(search)).await.unwrap_or_default()
-    }
-}
 
 /// Reads what documents point to.
 struct Reader<'a> {

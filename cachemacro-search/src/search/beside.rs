@@ -4,16 +4,21 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use cachemacro::store::RawCommands;
-use cachemacro::{Beside, Stored};
+use cachemacro::{Asked, Beside, Candidate, Judged, Stored};
 
 use super::counts::{Counts, SearchStats};
+use super::embedding::Embedding;
+use super::judgements::{AlikeStats, Judgements};
+use super::lies::Lies;
 use super::queue::{Job, Queue, beginnings};
 use super::space::Space;
 use crate::error::Error;
+use crate::guard::Guard;
 use crate::index::{Index, MemoryIndex, StoreIndex};
 use crate::mirror::Mirror;
-use crate::text::Analyzer;
+use crate::text::{Analyzer, MOST_TEXT};
 
 /// How old a mirror may be that is searched.
 const WITHIN: Duration = Duration::from_millis(250);
@@ -74,6 +79,9 @@ pub struct Search {
     queue: Arc<Queue>,
     spaces: Mutex<HashMap<String, Arc<Space>>>,
     pub(super) counts: Arc<Counts>,
+    pub(super) guard: Option<Guard>,
+    pub(super) embedding: Arc<Embedding>,
+    pub(super) judgements: Judgements,
 }
 
 impl Default for Search {
@@ -96,8 +104,9 @@ impl Search {
     /// ```
     pub fn new() -> Self {
         let (words, counts) = (Analyzer::new(), Arc::new(Counts::default()));
+        let embedding = Arc::new(Embedding::new(DEADLINE));
         Self {
-            queue: Arc::new(Queue::new(words.clone(), counts.clone())),
+            queue: Arc::new(Queue::new(words.clone(), counts.clone(), embedding.clone())),
             words,
             documents: Mirror::USUAL,
             bytes: usize::MAX,
@@ -106,6 +115,9 @@ impl Search {
             index: OnceLock::new(),
             spaces: Mutex::default(),
             counts,
+            guard: Some(Guard::english()),
+            embedding,
+            judgements: Judgements::default(),
         }
     }
 
@@ -132,8 +144,39 @@ impl Search {
     /// ```
     #[must_use]
     pub fn with_words(mut self, words: Analyzer) -> Self {
-        self.queue = Arc::new(Queue::new(words.clone(), self.counts.clone()));
         self.words = words;
+        self.with_queue()
+    }
+
+    /// Once nothing of what it is made of changes any more.
+    fn with_queue(mut self) -> Self {
+        let (counts, embedding) = (self.counts.clone(), self.embedding.clone());
+        self.queue = Arc::new(Queue::new(self.words.clone(), counts, embedding));
+        self
+    }
+
+    /// Questions share an answer only where this sees no difference between them that a likeness does not see. Default: [`Guard::english`].
+    ///
+    /// ```
+    /// use cachemacro_search::{Guard, Search, WordLists};
+    ///
+    /// let lists = WordLists::german().opposites(&["einfach"], &["hin", "zurück"]);
+    /// let search = Search::new().with_guard(Guard::new(lists));
+    /// ```
+    #[must_use]
+    pub fn with_guard(mut self, guard: Guard) -> Self {
+        self.guard = Some(guard);
+        self
+    }
+
+    /// Questions share an answer whatever differs between them, if they are alike enough: where `confirm` tells them apart, or nothing has to.
+    ///
+    /// ```
+    /// let search = cachemacro_search::Search::new().without_guard();
+    /// ```
+    #[must_use]
+    pub fn without_guard(mut self) -> Self {
+        self.guard = None;
         self
     }
 
@@ -180,9 +223,10 @@ impl Search {
     /// let search = cachemacro_search::Search::new().with_deadline(std::time::Duration::from_millis(200));
     /// ```
     #[must_use]
-    pub const fn with_deadline(mut self, deadline: Duration) -> Self {
+    pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
-        self
+        self.embedding = Arc::new(Embedding::new(deadline));
+        self.with_queue()
     }
 
     /// Waits until the documents of all that was stored are written, or were refused.
@@ -207,6 +251,16 @@ impl Search {
         self.counts.snapshot(self.queue.waiting() as u64)
     }
 
+    /// What became of questions that functions with `similar` were asked.
+    ///
+    /// ```
+    /// let stats = cachemacro_search::Search::new().alike_stats();
+    /// assert_eq!((stats.asked, stats.answered), (0, 0));
+    /// ```
+    pub fn alike_stats(&self) -> AlikeStats {
+        self.judgements.snapshot()
+    }
+
     pub(super) fn index(&self) -> Arc<dyn Index> {
         self.index.get_or_init(|| Arc::new(MemoryIndex::new())).clone()
     }
@@ -224,19 +278,26 @@ impl Search {
     }
 }
 
+#[async_trait]
 impl Beside for Search {
     fn stored(&self, stored: &Stored<'_>) {
         if stored.is_sealed {
             return self.counts.sealed.one();
         }
         // A key that was cut within its prefix is nobody's to find.
-        let Some((prefix, key)) = stored.key.split_once(':') else { return self.counts.refused.one() };
-        let space = match stored.namespace {
-            "" => prefix.into(),
-            namespace => format!("{namespace}:{prefix}").into(),
+        let Some(Lies { texts: space, questions, key }) = Lies::of(stored.namespace, stored.key) else {
+            return self.counts.refused.one();
         };
-        let (texts, life) = (beginnings(stored.texts), stored.life);
-        self.queue.push(Job { space, key: key.into(), texts, life }, &self.index());
+        let (index, life) = (self.index(), stored.life);
+        if !stored.texts.is_empty() {
+            let texts = beginnings(stored.texts);
+            self.queue.push(Job { space, key: key.into(), texts, meaning: None, life }, &index);
+        }
+        // A longer question is found by none.
+        if let Some(meaning) = stored.meaning.filter(|meaning| meaning.text.len() <= MOST_TEXT) {
+            let (texts, meaning) = (vec![meaning.text.to_string()], Some(meaning.clone()));
+            self.queue.push(Job { space: questions, key: key.into(), texts, meaning, life }, &index);
+        }
     }
 
     fn attached(&self, commands: Option<Arc<dyn RawCommands>>) {
@@ -244,5 +305,18 @@ impl Beside for Search {
             Some(commands) => Arc::new(StoreIndex::new(commands)),
             None => Arc::new(MemoryIndex::new()),
         });
+    }
+
+    async fn near(&self, asked: &Asked<'_>) -> Vec<Candidate> {
+        self.near_to(asked).await
+    }
+
+    fn judged(&self, asked: &Asked<'_>, candidate: &Candidate, judged: Judged) {
+        self.judgements.judged(candidate.score, judged);
+        if judged == Judged::Gone
+            && let Some(lies) = Lies::of(asked.namespace, asked.key)
+        {
+            self.space(&lies.questions).searcher.forget(&candidate.key);
+        }
     }
 }

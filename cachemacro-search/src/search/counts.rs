@@ -26,7 +26,7 @@ macro_rules! counts {
 
         impl Counts {
             pub(crate) fn snapshot(&self, waiting: u64) -> SearchStats {
-                SearchStats { $($name: self.$name.0.load(Ordering::Relaxed),)* waiting }
+                SearchStats { $($name: self.$name.get(),)* waiting }
             }
         }
     };
@@ -39,7 +39,7 @@ counts! {
     failed,
     /// Documents that were let go because too many waited.
     dropped,
-    /// Values without a document: their keys are too long.
+    /// Values without a document: their keys are too long, or their questions have no vector.
     refused,
     /// Values without a document: they are sealed.
     sealed,
@@ -59,6 +59,10 @@ pub(crate) struct Count(AtomicU64);
 impl Count {
     pub(crate) fn add(&self, count: u64) {
         self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
     }
 
     pub(crate) fn one(&self) {

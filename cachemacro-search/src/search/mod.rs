@@ -1,8 +1,12 @@
-//! What stands beside a cache: it writes a document for each value that is stored with texts, and searches them.
+//! What stands beside a cache: it writes a document for each value that is stored with texts, and for each answer of a function with `similar`, and searches them.
 
+mod alike;
 mod asked;
 mod beside;
 mod counts;
+mod embedding;
+mod judgements;
+mod lies;
 mod matches;
 mod queue;
 mod space;
@@ -10,4 +14,5 @@ mod space;
 pub use self::asked::{SearchCache, Searching};
 pub use self::beside::Search;
 pub use self::counts::SearchStats;
+pub use self::judgements::{AlikeStats, Scores};
 pub use self::matches::{Match, Matches};

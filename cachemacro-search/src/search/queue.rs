@@ -6,11 +6,14 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use cachemacro::Meaning;
 use futures_util::future::join_all;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use super::counts::Counts;
+use super::embedding::Embedding;
+use super::lies::scope;
 use crate::document::Document;
 use crate::index::Index;
 use crate::text::{Analyzer, MOST_TEXT, beginning};
@@ -26,6 +29,8 @@ pub(super) struct Job {
     pub(super) space: Arc<str>,
     pub(super) key: Box<str>,
     pub(super) texts: Vec<String>,
+    /// By what it answers questions that mean the same; then the one text is its question.
+    pub(super) meaning: Option<Meaning>,
     pub(super) life: Duration,
 }
 
@@ -55,6 +60,7 @@ pub(super) struct Queue {
     idle: Notify,
     words: Analyzer,
     counts: Arc<Counts>,
+    embedding: Arc<Embedding>,
 }
 
 #[derive(Default)]
@@ -73,8 +79,8 @@ impl fmt::Debug for Queue {
 }
 
 impl Queue {
-    pub(super) fn new(words: Analyzer, counts: Arc<Counts>) -> Self {
-        Self { state: Mutex::default(), idle: Notify::new(), words, counts }
+    pub(super) fn new(words: Analyzer, counts: Arc<Counts>, embedding: Arc<Embedding>) -> Self {
+        Self { state: Mutex::default(), idle: Notify::new(), words, counts, embedding }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -148,10 +154,23 @@ impl Queue {
         let Ok(document) = Document::of(&job.key, &texts, &self.words) else {
             return self.counts.refused.one();
         };
+        let Some(document) = self.as_question(document, job.meaning.as_ref()).await else {
+            return self.counts.refused.one();
+        };
         match index.write(&job.space, &document, job.life).await {
             Ok(()) => self.counts.written.one(),
             Err(_) => self.counts.failed.one(),
         }
+    }
+
+    /// The document of a question; `None` where it has no vector, and would be found by none.
+    async fn as_question(&self, document: Document, meaning: Option<&Meaning>) -> Option<Document> {
+        let Some(meaning) = meaning else { return Some(document) };
+        let document = document.with_scope(scope(&meaning.scope, meaning.embedder.as_ref()));
+        let document = document.with_text(&meaning.text);
+        let Some(embedder) = &meaning.embedder else { return Some(document) };
+        let vector = self.embedding.of(embedder, &meaning.text).await?;
+        document.with_vector(vector.to_vec()).ok()
     }
 
     /// Whether nothing waits, and nothing is on its way.

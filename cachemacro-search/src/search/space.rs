@@ -9,6 +9,9 @@ use tokio::time::timeout_at;
 use crate::index::{Follower, Index, Searcher};
 use crate::mirror::Mirror;
 
+/// Mirrors of more documents are searched where nobody waits for the thread.
+const MANY: usize = 2_000;
+
 #[derive(Debug)]
 pub(super) struct Space {
     follower: tokio::sync::Mutex<Follower>,
@@ -26,6 +29,18 @@ impl Space {
 
     fn was_read(&self, since: Instant) -> bool {
         self.read_at.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|at| at >= since)
+    }
+
+    /// What is found in the mirror. Where that is large, on a thread where nothing else waits.
+    pub(super) async fn look<T: Send + 'static>(
+        self: &Arc<Self>,
+        search: impl FnOnce(&Mirror) -> Vec<T> + Send + 'static,
+    ) -> Vec<T> {
+        if self.searcher.search(Mirror::len) <= MANY {
+            return self.searcher.search(search);
+        }
+        let searcher = self.searcher.clone();
+        tokio::task::spawn_blocking(move || searcher.search(search)).await.unwrap_or_default()
     }
 
     /// Brings the mirror up to date, unless it was so long ago at most. A task reads, which goes on where its caller has no more time.

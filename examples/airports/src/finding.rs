@@ -1,4 +1,5 @@
-//! Airports found by their text among those that are cached: `GET /search?q=heatrow&method=fuzzy&threshold=0.5&limit=10`.
+//! Airports found by their text among those that are cached: `GET /search?q=heatrow&method=fuzzy&threshold=0.5&limit=10`. Questions that share their answers:
+//! `GET /ask?q=airports near Berlin`.
 
 use axum::Json;
 use axum::extract::{Query, State};
@@ -6,7 +7,7 @@ use cachemacro_search::SearchCache as _;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::model::Airport;
+use crate::model::{Airport, Reply};
 use crate::service::Airports;
 
 /// At most so many are shown.
@@ -67,4 +68,17 @@ pub(crate) async fn find(
     let partial = found.is_partial();
     let items = found.into_iter().map(|found| Scored { score: found.score, airport: found.value }).collect();
     Ok(Json(Found { partial, items }))
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Question {
+    q: String,
+}
+
+/// What is known of the cities that a question names, whoever asked it first, in whichever words.
+pub(crate) async fn ask(
+    State(airports): State<Airports>,
+    Query(question): Query<Question>,
+) -> Result<Json<Reply>> {
+    airports.ask(question.q.trim()).await.map(Json)
 }

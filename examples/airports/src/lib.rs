@@ -11,4 +11,5 @@ pub mod load;
 pub mod model;
 pub mod repository;
 pub mod routes;
+pub mod senses;
 pub mod service;

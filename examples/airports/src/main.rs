@@ -1,6 +1,6 @@
 //! The airports of the world over HTTP: `cargo run --example airports`, and `-- load` to measure the cache.
 //!
-//! Entries are in memory, or in Redis or Valkey with `REDIS_URL`.
+//! Entries are in memory, or in Redis or Valkey with `REDIS_URL`. Questions to `/ask` are compared by a model with `EMBEDDER_URL`, else by their words.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use airports::load::{self, Cold, Drive, Failure, Load};
 use airports::repository::Repository;
+use airports::senses::Senses;
 use airports::service::Airports;
 use airports::{data, routes};
 use cachemacro::Cache;
@@ -30,7 +31,7 @@ drive   sends the same mix to a service that runs already (port 3000), so many s
 cold    starts against an empty cache, without and with a warm-up before the first request, and tells what the first
         seconds are like (10), at so many requests a second (300), over a database that is so far away (10 ms).
 
-With REDIS_URL the cache is in Redis or Valkey.
+With REDIS_URL the cache is in Redis or Valkey. With EMBEDDER_URL and EMBEDDER_DIMENSIONS a model says which questions mean the same.
 ";
 
 enum Command {
@@ -74,7 +75,7 @@ async fn serve(port: u16, database: Option<PathBuf>) -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
     let file = database.unwrap_or_else(|| folder.path().join("airports.sqlite"));
     let cache = Cache::builder().namespace("airports").beside(Arc::new(Search::new())).env()?.build()?;
-    let airports = Airports::new(Repository::open(&file).await?, cache.clone());
+    let airports = Airports::new(Repository::open(&file).await?, cache.clone()).with_senses(Senses::env()?);
     if airports.repository().is_empty().await? {
         // Through the service: what an earlier database left in Redis is evicted with it.
         airports.import(&data::bundled()?).await?;

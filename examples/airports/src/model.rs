@@ -130,3 +130,12 @@ pub struct Statistics {
     /// Their mean height, in feet.
     pub mean_elevation: Option<f64>,
 }
+
+/// What is known of the cities that a question names.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reply {
+    /// Their names.
+    pub cities: Vec<String>,
+    /// Their airports, by name.
+    pub airports: Vec<Airport>,
+}

@@ -145,6 +145,21 @@ impl Repository {
         Ok(rows.iter().map(by_code).collect::<sqlx::Result<_>>()?)
     }
 
+    /// The airports of these cities, by name, fifty at most.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn of_cities(&self, cities: &[String]) -> Result<Vec<Airport>> {
+        let cities = serde_json::Value::from(cities).to_string();
+        let rows = sqlx::query(
+            "SELECT * FROM airports WHERE lower(city) IN (SELECT value FROM json_each(?1)) ORDER BY name, icao LIMIT 50",
+        )
+        .bind(cities)
+        .fetch_all(self.counted().await)
+        .await?;
+        Ok(rows.iter().map(airport).collect::<sqlx::Result<_>>()?)
+    }
+
     /// The ICAO code of the airport with this IATA code.
     ///
     /// # Errors

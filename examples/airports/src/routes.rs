@@ -39,6 +39,7 @@ pub fn router(airports: Airports, pages: &HttpCache) -> Router {
         .route("/airports/{code}/name", put(rename))
         .route("/airports/{code}/near", get(near).layer(around))
         .route("/search", get(finding::find))
+        .route("/ask", get(finding::ask))
         .route("/countries/{country}", get(statistics).layer(page()))
         .route("/figures", get(figures))
         .route("/metrics", get(metrics))

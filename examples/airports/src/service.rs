@@ -9,11 +9,14 @@
 //!   statistics, distances. Only deleting one evicts it.
 //! - `airport:EDDF` is on the pages about one airport (`routes`), which change with it. Its own entry is put and evicted by its key.
 
+use std::future::{Ready, ready};
+
 use cachemacro::{Cache, Key, Warmed, Warming, cache_config, cache_evict, cache_put, cached};
 
 use crate::error::{Error, Result};
-use crate::model::{Airport, Distance, Filter, Neighbor, Page, Statistics, Vicinity};
+use crate::model::{Airport, Distance, Filter, Neighbor, Page, Reply, Statistics, Vicinity};
 use crate::repository::Repository;
+use crate::senses::Senses;
 
 /// How far [`Airports::near`] looks at most, in kilometres.
 pub const FARTHEST: u32 = 1_000;
@@ -41,12 +44,19 @@ pub struct Busiest {
 pub struct Airports {
     repository: Repository,
     cache: Cache,
+    senses: Senses,
 }
 
 impl Airports {
     /// The service over a repository, caching where it is told.
     pub fn new(repository: Repository, cache: Cache) -> Self {
-        Self { repository, cache }
+        Self { repository, cache, senses: Senses::default() }
+    }
+
+    /// Questions are compared by these.
+    #[must_use]
+    pub fn with_senses(self, senses: Senses) -> Self {
+        Self { senses, ..self }
     }
 
     /// The cache, for figures.
@@ -204,6 +214,29 @@ impl Airports {
         self.repository.statistics(country).await
     }
 
+    /// The airports of the cities that a question names. Questions that mean the same share an answer, if they name the same cities: "airports near Berlin" and
+    /// "airfields close to Berlin", and not "airports near Bern". What nothing is known of is not kept: anybody can think of more of it.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    #[cached(
+        prefix = "ask",
+        similar = question,
+        threshold = 0.9,
+        embedder = self.senses.embedder(),
+        confirm = names_the_same,
+        scope = "shared",
+        tags = shown(result),
+        unless = result.airports.is_empty()
+    )]
+    pub async fn ask(&self, question: &str) -> Result<Reply> {
+        let airports = self.repository.of_cities(&phrases(question)).await?;
+        let mut cities: Vec<String> = airports.iter().map(|airport| airport.city.clone()).collect();
+        cities.sort_unstable();
+        cities.dedup();
+        Ok(Reply { cities, airports })
+    }
+
     /// The country comes in with the argument, not out with the result: so the evict is known before the body runs,
     /// and happens even if the client hangs up between the write and the evict.
     #[cache_put(entry = self.airport_entry(&airport.icao))]
@@ -236,6 +269,42 @@ impl Airports {
 /// The tag of a list of airports of one country, or of all.
 fn names(country: Option<&str>) -> String {
     format!("names:{}", Key::escape(country.unwrap_or("any")))
+}
+
+/// The tags of a reply: it shows airports of these countries, by name.
+fn shown(reply: &Reply) -> Vec<String> {
+    let mut countries: Vec<&str> = reply.airports.iter().map(|airport| airport.country.as_str()).collect();
+    countries.sort_unstable();
+    countries.dedup();
+    let tags = countries.into_iter().map(|country| names(Some(country)));
+    tags.chain(["airports".to_owned()]).collect()
+}
+
+/// Whether a question names all cities of the reply to another one, and no word more than that one that begins with a capital letter.
+fn names_the_same(asked: &str, stored: &str, reply: &Reply) -> Ready<bool> {
+    let said = phrases(asked);
+    let names = |text: &str| {
+        let words = text.split(|letter: char| !letter.is_alphanumeric()).skip(1);
+        words.filter(|word| word.starts_with(char::is_uppercase)).count()
+    };
+    ready(
+        reply.cities.iter().all(|city| said.contains(&city.to_lowercase())) && names(asked) == names(stored),
+    )
+}
+
+/// What may be a city's name in a question: up to three words that stand together.
+fn phrases(question: &str) -> Vec<String> {
+    let question = question.to_lowercase();
+    let words: Vec<&str> = question
+        .split(|letter: char| !letter.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .take(64)
+        .collect();
+    let mut phrases: Vec<String> =
+        (1..=3).flat_map(|length| words.windows(length).map(|words| words.join(" "))).collect();
+    phrases.sort_unstable();
+    phrases.dedup();
+    phrases
 }
 
 /// The tags of distances: one for each country that they lead to.

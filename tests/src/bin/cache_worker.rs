@@ -165,14 +165,19 @@ async fn truth(url: &str, namespace: &str, how: &str) -> Outcome {
         Cache::builder().redis(url).command_timeout(LONG)
     };
     let cache = builder.namespace(namespace).build()?;
-    let database = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
+    // A database of its own would have users of its own: those of the cache may not count there.
+    let bare = url.rsplit_once('@').map_or_else(|| url.to_owned(), |(_, host)| format!("redis://{host}"));
+    let database = redis::Client::open(bare)?.get_multiplexed_async_connection().await?;
     let rows = Arc::new(Rows { cache: cache.clone(), database, namespace: namespace.to_owned() });
     let slowest = Arc::new(AtomicU64::new(0));
     let mut dice = Dice::new(u64::from(std::process::id()));
+    // Who ends is missed: a fleet that does nothing would find nothing.
     for _ in 0..2 {
-        tokio::spawn(read_rows(rows.clone(), dice.split()));
+        let reads = read_rows(rows.clone(), dice.split());
+        tokio::spawn(async move { std::process::exit(i32::from(reads.await.is_err())) });
     }
-    tokio::spawn(write_rows(rows, dice, how != "lost", slowest.clone()));
+    let writes = write_rows(rows, dice, how != "lost", slowest.clone());
+    tokio::spawn(async move { std::process::exit(i32::from(writes.await.is_err())) });
     say("ready");
     while next_command().await.is_ok() {
         let total = cache.stats().total;

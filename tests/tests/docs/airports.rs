@@ -1,7 +1,11 @@
 //! The airports example, over HTTP: what its cache saves is seen in the number of database queries, and what it shows
 //! is what is in the database.
 
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use cachemacro_tests::programs::{Answer, Served};
@@ -106,6 +110,103 @@ fn what_was_looked_up_is_found_with_a_typo_by_all_processes_and_after_a_restart_
     soon(&restarted, "q=hithreo&limit=1", &["EGLL"]);
     assert_eq!(restarted.send("DELETE", "/airports/EGLL", "").status, 204);
     assert!(!finds(&restarted, "q=hithero").contains(&"EGLL".to_owned()));
+}
+
+/// The names that the answer to a question shows.
+fn told(served: &Served, question: &str) -> Vec<String> {
+    let answer = served.get(&format!("/ask?q={}", question.replace(' ', "%20")));
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let airports = answer.json()["airports"].clone();
+    airports
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|one| one["name"].as_str().expect("a name").to_owned())
+        .collect()
+}
+
+/// Answers `POST`s of texts with vectors, as a server of models does: as many numbers as texts have of each letter but for what is not in names. Gives its address, and how often it was asked.
+fn model() -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = listener.local_addr().expect("it has one");
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = asked.clone();
+    // It ends with the test's process.
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let mut reader = BufReader::new(stream);
+            let mut length = 0;
+            loop {
+                let mut line = String::new();
+                if reader.read_line(&mut line).unwrap_or(0) <= 2 {
+                    break;
+                }
+                if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().expect("a length");
+                }
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).expect("a whole body");
+            let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+            let vector = |text: &serde_json::Value| {
+                let place = text.as_str().and_then(|text| text.split(' ').next_back()).unwrap_or_default();
+                let letter = |letter: u8| place.bytes().filter(|byte| *byte == letter).count();
+                json!({ "embedding": (b'a'..=b'z').map(letter).collect::<Vec<_>>() })
+            };
+            let data: Vec<_> = body["input"].as_array().expect("a list").iter().map(vector).collect();
+            let answer = json!({ "data": data }).to_string();
+            let head =
+                format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", answer.len());
+            // Who does not wait for it has gone.
+            let _ = reader.into_inner().write_all(format!("{head}{answer}").as_bytes());
+        }
+    });
+    (format!("http://{address}/v1/embeddings"), asked)
+}
+
+#[test]
+fn questions_that_mean_the_same_share_an_answer_until_what_it_shows_has_another_name() {
+    let redis = RedisServer::start();
+    let service = Service::new(Some(redis.url()));
+    let (url, asked) = model();
+    let with_model = || {
+        let program = Program::example("airports").args("serve --port 0 --database").arg(service.database());
+        let program = program.env("REDIS_URL", &redis.url()).env("EMBEDDER_URL", &url);
+        program.env("EMBEDDER_MODEL", "letters").env("EMBEDDER_DIMENSIONS", "26").serve()
+    };
+    for is_model in [false, true] {
+        let start = || if is_model { with_model() } else { service.start() };
+        let (served, other) = (start(), start());
+        // Nothing is there of before.
+        assert_eq!(served.send("PUT", "/airports/EDDB/name", "Schönefeld").status, 200);
+        let first = if is_model { "aerodromes of Berlin" } else { "airports near Berlin" };
+        let (count, names) = queries(&served, || told(&served, first));
+        assert!(count > 0 && !names.is_empty(), "{names:?}");
+        // Once its document is written.
+        let began = Instant::now();
+        let mut ask = 0;
+        while queries(&other, || told(&other, "airfields close to Berlin")).0 > 0 {
+            // What it loaded itself is not to be the answer.
+            ask += 1;
+            assert!(began.elapsed() < DEADLINE, "{ask}");
+            assert_eq!(served.send("PUT", "/airports/EDDB/name", &format!("Berlin {ask}")).status, 200);
+            told(&served, first);
+            // A process sees documents that are older than 250 ms.
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        assert_eq!(told(&other, "airfields close to Berlin"), told(&served, first));
+        // Not what only looks alike.
+        let (count, bern) = queries(&other, || told(&other, "airports near Bern"));
+        assert!(count > 0 && bern.iter().all(|name| !names.contains(name)), "{bern:?}");
+        // A rename takes the answer away.
+        assert_eq!(served.send("PUT", "/airports/EDDB/name", "Willy").status, 200);
+        for process in [&served, &other] {
+            let names = told(process, "airfields close to Berlin");
+            assert!(names.contains(&"Willy".to_owned()), "{names:?}");
+        }
+        assert_eq!(asked.load(Ordering::SeqCst) > 0, is_model);
+    }
 }
 
 #[test]

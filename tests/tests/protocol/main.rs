@@ -33,6 +33,7 @@ mod store_conformance;
 mod store_model;
 mod tags;
 mod threads;
+mod unread;
 mod unstorable;
 mod updates;
 mod values;

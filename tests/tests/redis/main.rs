@@ -26,6 +26,8 @@ mod scripts;
 mod search;
 mod searches;
 mod sentinel;
+mod similar;
+mod similar_history;
 mod sizes;
 mod soak;
 mod startup;

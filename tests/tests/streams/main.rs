@@ -3,4 +3,5 @@
 mod events;
 mod failing;
 mod owners;
+mod queueing;
 mod write_behind;

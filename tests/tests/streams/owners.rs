@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use cachemacro::{Cache, ErrorKind, WriteBehind};
+use cachemacro::{Batch, Cache, ErrorKind, WriteBehind};
+use cachemacro_sql::{Ledger as _, LedgerError};
 use cachemacro_tests::clusters::RedisCluster;
 use cachemacro_tests::{DEADLINE, Dice, LONG, RedisServer, Worker, is_long, namespace, wait_until};
 use sqlx::SqlitePool;
@@ -158,6 +159,121 @@ async fn no_acknowledged_write_is_lost_or_applied_twice_while_owners_and_the_ser
     assert!(kills + stops > 0);
 }
 
+/// Adds what the ledger does not know, so that a write that takes effect twice shows.
+async fn add(pool: &SqlitePool, batch: Batch<u64>) -> Result<(), LedgerError> {
+    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+    for write in tx.unapplied(batch).await? {
+        let value = i64::try_from(write.value().copied().unwrap_or(0)).unwrap_or(i64::MAX);
+        let row =
+            "INSERT INTO rows VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = value + excluded.value";
+        sqlx::query(row).bind(write.key()).bind(value).execute(&mut *tx).await?;
+    }
+    Ok(tx.commit().await?)
+}
+
+async fn is_empty(queue: &WriteBehind<u64>) {
+    let none = async || queue.stats().await.is_ok_and(|stats| stats.depth == 0);
+    wait_until("all is applied", DEADLINE, none).await;
+}
+
+/// The commit went well and nobody heard of it.
+#[tokio::test]
+async fn a_batch_that_is_repeated_takes_effect_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_, pool) = database(folder.path()).await;
+    let (cache, calls) = (Cache::memory(), Arc::<AtomicUsize>::default());
+    let queue = WriteBehind::<u64>::named("rows").volatile(true).every("10ms");
+    let (rows, called) = (pool.clone(), Arc::clone(&calls));
+    let queue = queue.backoff(Duration::from_millis(1)).start(&cache, move |batch| {
+        let (rows, called) = (rows.clone(), Arc::clone(&called));
+        async move {
+            let added = add(&rows, batch).await.map_err(|error| error.to_string());
+            if called.fetch_add(1, Ordering::SeqCst) < 2 {
+                Err("the answer was lost".to_owned())
+            } else {
+                added
+            }
+        }
+    });
+    let queue = queue.await.expect("it starts");
+    queue.put(&cache.entry("row", 7), &5).await.expect("it is accepted");
+    is_empty(&queue).await;
+    assert!(calls.load(Ordering::SeqCst) > 2);
+    assert_eq!(row(&pool, 7).await, Some(5));
+    assert_eq!(queue.stats().await.expect("the store answers").dead, 0);
+}
+
+/// What is applied behind a write that fails does not pass for that one.
+#[tokio::test]
+async fn what_was_set_aside_is_new_to_the_ledger_when_its_time_comes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_, pool) = database(folder.path()).await;
+    let (cache, is_poison) = (Cache::memory(), Arc::new(std::sync::atomic::AtomicBool::new(true)));
+    let queue = WriteBehind::<u64>::named("rows").volatile(true).every("10ms").attempts(1_000_000);
+    let (rows, poison) = (pool.clone(), Arc::clone(&is_poison));
+    let queue = queue.backoff(Duration::from_millis(1)).start(&cache, move |batch: Batch<u64>| {
+        let (rows, poison) = (rows.clone(), Arc::clone(&poison));
+        async move {
+            let fails = batch.writes().iter().any(|write| write.key() == "row:0");
+            if fails && poison.load(Ordering::SeqCst) {
+                return Err("it is poison".to_owned());
+            }
+            add(&rows, batch).await.map_err(|error| error.to_string())
+        }
+    });
+    let queue = queue.await.expect("it starts");
+    for key in 0..100_u64 {
+        queue.put(&cache.entry("row", key), &(key + 1)).await.expect("it is accepted");
+    }
+    let one_is_left = async || queue.stats().await.is_ok_and(|stats| stats.depth == 1);
+    wait_until("all others are applied", DEADLINE, one_is_left).await;
+    assert_eq!(row(&pool, 0).await, None);
+    is_poison.store(false, Ordering::SeqCst);
+    is_empty(&queue).await;
+    for key in 0..100 {
+        assert_eq!(row(&pool, key).await, Some(key as u64 + 1));
+    }
+}
+
+/// A process that was stopped for longer than its lease, and goes on where it was.
+#[tokio::test]
+async fn a_former_owners_batch_changes_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_, pool) = database(folder.path()).await;
+    let server = RedisServer::start();
+    let on_server = || {
+        let cache = Cache::builder().redis(server.url()).namespace("shop");
+        cache.command_timeout(Duration::from_secs(1)).build().expect("acceptable settings")
+    };
+    let named = || WriteBehind::<u64>::named("rows").volatile(true).every("10ms").lease(LEASE);
+    let (batches, mut held) = tokio::sync::mpsc::unbounded_channel();
+    let first = on_server();
+    let former = named().start(&first, move |batch: Batch<u64>| {
+        let _ = batches.send(batch);
+        std::future::pending::<Result<(), String>>()
+    });
+    let former = former.await.expect("it starts");
+    let cache = on_server();
+    former.put(&cache.entry("row", 7), &5).await.expect("it is accepted");
+    let stale = held.recv().await.expect("it is read");
+    // Its leases lapse all at once.
+    let mut client = server.client().await;
+    let owners: Vec<String> =
+        redis::cmd("KEYS").arg("*:owner").query_async(&mut client).await.expect("it answers");
+    redis::cmd("DEL").arg(&owners).exec_async(&mut client).await.expect("it answers");
+    let rows = pool.clone();
+    let next = named().start(&cache, move |batch| {
+        let rows = rows.clone();
+        async move { add(&rows, batch).await }
+    });
+    let next = next.await.expect("it starts");
+    wait_until("another has applied it", DEADLINE, async || row(&pool, 7).await == Some(5)).await;
+    let late = add(&pool, stale).await;
+    assert!(matches!(late, Err(LedgerError::Superseded)), "{late:?}");
+    assert_eq!(row(&pool, 7).await, Some(5));
+    is_empty(&next).await;
+}
+
 #[tokio::test]
 async fn a_server_that_may_lose_what_it_accepted_is_refused() {
     let start = async |args: &[&str]| {
@@ -177,6 +293,39 @@ async fn a_server_that_may_lose_what_it_accepted_is_refused() {
     assert_eq!(start(&evicting).await, Err(ErrorKind::Config), "it evicts");
     let with_ttl = ["--appendonly", "yes", "--maxmemory", "100mb", "--maxmemory-policy", "volatile-lru"];
     assert_eq!(start(&with_ttl).await, Ok(()), "what has a TTL");
+}
+
+/// While it loads what it kept, a server says that it keeps nothing.
+#[tokio::test]
+async fn a_server_that_loads_what_it_kept_is_not_refused_for_good() {
+    let kept = tempfile::tempdir().expect("a folder");
+    let path = kept.path().to_str().expect("a path of text");
+    // 100 microseconds a key: two seconds.
+    let args = ["--dir", path, "--appendonly", "yes", "--key-load-delay", "100"];
+    let mut server = RedisServer::with_args(&args);
+    let (url, mut client) = (server.url(), server.client().await);
+    let mut pipe = redis::pipe();
+    for key in 0..20_000 {
+        pipe.set(key, "what is loaded").ignore();
+    }
+    pipe.exec_async(&mut client).await.expect("the server answers");
+    server.stop();
+    let restarts = tokio::task::spawn_blocking(move || {
+        server.restart();
+        server
+    });
+    let mut refused = 0;
+    loop {
+        let cache = Cache::builder().redis(&url).namespace("shop").build().expect("acceptable settings");
+        match WriteBehind::<u64>::named("rows").connect(&cache).await {
+            Ok(_) => break,
+            Err(error) => assert!(error.is_transient(), "{error:?}"),
+        }
+        refused += 1;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(refused > 0, "it was asked while it loaded");
+    drop(restarts.await.expect("it does not panic"));
 }
 
 #[tokio::test]

@@ -11,16 +11,16 @@ use serde::{Deserialize, Serialize};
 
 /// A database of names, and what was done to it.
 #[derive(Clone, Default)]
-struct Database(Arc<Mutex<State>>);
+pub(super) struct Database(Arc<Mutex<State>>);
 
 #[derive(Default)]
-struct State {
-    rows: BTreeMap<String, String>,
+pub(super) struct State {
+    pub(super) rows: BTreeMap<String, String>,
     /// Each statement: the keys of one call.
     calls: Vec<Vec<String>>,
     /// Keys that fail, and whether all do.
-    poison: BTreeSet<String>,
-    down: bool,
+    pub(super) poison: BTreeSet<String>,
+    pub(super) down: bool,
 }
 
 impl Database {
@@ -44,26 +44,30 @@ impl Database {
         Ok(())
     }
 
-    fn row(&self, id: u64) -> Option<String> {
-        self.0.lock().unwrap().rows.get(&format!("user:{id}")).cloned()
+    pub(super) fn row(&self, id: u64) -> Option<String> {
+        self.row_of(&format!("user:{id}"))
+    }
+
+    pub(super) fn row_of(&self, key: &str) -> Option<String> {
+        self.0.lock().unwrap().rows.get(key).cloned()
     }
 
     fn calls(&self) -> Vec<Vec<String>> {
         self.0.lock().unwrap().calls.clone()
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
+    pub(super) fn change(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.0.lock().unwrap());
     }
 }
 
 /// Applied when a test says so: as soon as the lease allows, and no sooner than it can be seen.
-fn quick() -> WriteBehindBuilder<String> {
+pub(super) fn quick() -> WriteBehindBuilder<String> {
     let queue = WriteBehind::named("renames").volatile(true).every("10ms");
     queue.lease(Duration::from_secs(2)).backoff(Duration::from_millis(1)).attempts(3)
 }
 
-async fn start(
+pub(super) async fn start(
     cache: &Cache,
     builder: WriteBehindBuilder<String>,
     database: &Database,
@@ -89,7 +93,7 @@ async fn name(queue: &WriteBehind<String>, cache: &Cache, database: &Database, i
     queue.load(&user(cache, id), async || database.row(id)).await
 }
 
-async fn empty(queue: &WriteBehind<String>) {
+pub(super) async fn empty(queue: &WriteBehind<String>) {
     let is_empty = async || queue.stats().await.is_ok_and(|stats| stats.depth == 0);
     wait_until("all is applied or dead", DEADLINE, is_empty).await;
 }
@@ -99,7 +103,9 @@ async fn an_accepted_write_is_read_by_everybody_before_and_after_it_is_applied(r
     let database = Database::default();
     database.change(|state| drop(state.rows.insert("user:7".to_owned(), "old".to_owned())));
     database.change(|state| state.down = true);
-    let queues = [start(&one, quick(), &database).await, start(&other, quick(), &database).await];
+    // As often as it takes: a dead letter is pending no more.
+    let patient = || quick().attempts(1_000_000);
+    let queues = [start(&one, patient(), &database).await, start(&other, patient(), &database).await];
     // Both have it, as a hit.
     for (queue, cache) in queues.iter().zip([&one, &other]) {
         assert_eq!(name(queue, cache, &database, 7).await.as_deref(), Some("old"));

@@ -5,15 +5,18 @@
 //! pending no more. `tests/protocol/model/pending` plays all orders. Nothing here knows a value's type.
 
 pub(crate) mod owner;
+pub(crate) mod pending;
 pub(crate) mod record;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, try_join_all};
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 use xxhash_rust::xxh3::xxh3_64;
@@ -26,13 +29,16 @@ use crate::engine::removals::Removals;
 use crate::format::ids::Token;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::pauses::spread;
-use crate::observe::write_behind::{QueueCounts, QueueStats};
-use crate::store::{Accepted, Dead, Queued, Queues};
+use crate::ground::sync::lock;
+use crate::observe::write_behind::{QueueCounts, QueueStats, TellsOfQueue};
+use crate::store::{Accepted, Dead, Depth, Queued, Queues};
 
 /// How many partitions a queue has. It is part of where writes lie: another number would look elsewhere for those that are there.
 pub(crate) const PARTITIONS: u8 = 16;
 /// The pause between two attempts at a partition that is full.
 const PAUSE: Duration = Duration::from_millis(20);
+/// How often it is seen what the partitions hold.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// What a queue is told when it starts.
 #[derive(Debug, Clone)]
@@ -89,11 +95,19 @@ pub(crate) struct Queue {
     /// `None`: this process only accepts.
     apply: Option<Apply>,
     pub(crate) counts: QueueCounts,
+    /// What all partitions held when that was last seen.
+    held: Mutex<Depth>,
     phase: watch::Sender<Phase>,
     /// How many partitions have a task that has not ended.
     tasks: watch::Sender<usize>,
     /// There is something to apply.
     accepted: Notify,
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 impl Queue {
@@ -108,12 +122,17 @@ impl Queue {
             owner,
             apply,
             counts: QueueCounts::default(),
+            held: Mutex::default(),
             phase: watch::Sender::new(Phase::Runs),
             tasks: watch::Sender::new(partitions.into()),
             accepted: Notify::new(),
         });
+        queue.core.queues.add(Arc::downgrade(&queue) as Weak<dyn TellsOfQueue>);
         for partition in 0..partitions {
             tokio::spawn(Arc::clone(&queue).partition(partition));
+        }
+        if Handle::try_current().is_ok() {
+            tokio::spawn(looking(Arc::downgrade(&queue), queue.phase.subscribe()));
         }
         queue
     }
@@ -133,6 +152,10 @@ impl Queue {
     pub(crate) async fn accept(&self, raw: &RawEntry, value: Option<&[u8]>, tags: &[String]) -> Result<()> {
         if raw.is_sealed() || raw.policy.sealed {
             let what = "a queue's writes are not sealed, and the entry is to be";
+            return Err(Error::new(ErrorKind::Config, what));
+        }
+        if raw.core.namespace() != self.core.namespace() {
+            let what = "the entry is in another namespace than the queue, which evicts in its own";
             return Err(Error::new(ErrorKind::Config, what));
         }
         if *self.phase.borrow() != Phase::Runs {
@@ -173,26 +196,26 @@ impl Queue {
         Ok(())
     }
 
-    /// What is pending of an entry: `Some(None)` where it is to be removed.
-    pub(crate) async fn pending(&self, raw: &RawEntry) -> Result<Option<Option<Bytes>>> {
-        let partition = self.key_of(partition_of(raw.key.as_str()));
-        let Some(write) = self.queues()?.pending(&partition, raw.key.as_str()).await? else {
-            return Ok(None);
-        };
+    /// What is pending of the entry of this key: `Some(None)` where it is to be removed.
+    pub(crate) async fn pending(&self, key: &str) -> Result<Option<Option<Bytes>>> {
+        let partition = self.key_of(partition_of(key));
+        let Some(write) = self.queues()?.pending(&partition, key).await? else { return Ok(None) };
         let wrong = || Error::new(ErrorKind::Decode, "a pending write is of another version of this crate");
         record::value_of(&write).ok_or_else(wrong).map(Some)
     }
 
     /// What all partitions hold, and what became of what this process had to do with.
     pub(crate) async fn stats(&self) -> Result<QueueStats> {
-        let mut stats = self.counts.snapshot();
         let depth = async |partition| self.queues()?.depth(&self.key_of(partition)).await;
-        for depth in try_join_all((0..PARTITIONS).map(depth)).await? {
-            stats.depth += depth.count;
-            stats.oldest = stats.oldest.max(depth.oldest);
-            stats.dead += depth.dead;
+        let depths = try_join_all((0..PARTITIONS).map(depth)).await?;
+        let mut held = Depth::default();
+        for depth in depths {
+            held.count += depth.count;
+            held.oldest = held.oldest.max(depth.oldest);
+            held.dead += depth.dead;
         }
-        Ok(stats)
+        *lock(&self.held) = held;
+        Ok(self.told().1)
     }
 
     /// What was put aside, with its partition.
@@ -245,6 +268,28 @@ impl Queue {
 
     pub(crate) fn end(&self) {
         self.phase.send_replace(Phase::Ends);
+    }
+}
+
+impl TellsOfQueue for Queue {
+    fn told(&self) -> (String, QueueStats) {
+        let Depth { count, oldest, dead } = *lock(&self.held);
+        (self.name.clone(), QueueStats { depth: count, oldest, dead, ..self.counts.snapshot() })
+    }
+}
+
+/// Sees now and then what the partitions hold, for whoever asks for figures without waiting.
+async fn looking(queue: Weak<Queue>, mut phase: watch::Receiver<Phase>) {
+    loop {
+        let Some(looks) = queue.upgrade() else { return };
+        if let Err(error) = looks.stats().await {
+            tracing::debug!(queue = looks.name, %error, "what a queue of writes holds could not be seen");
+        }
+        drop(looks);
+        tokio::select! {
+            _ = phase.wait_for(|phase| *phase == Phase::Ends) => return,
+            () = sleep(spread(LOOK)) => {}
+        }
     }
 }
 

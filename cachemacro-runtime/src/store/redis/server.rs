@@ -14,7 +14,9 @@ pub(super) fn ask(out: &mut Packed) {
     for section in SECTIONS {
         out.command(2).part("INFO").part(section);
     }
-    out.command(3).part("CONFIG").part("GET").part("save");
+    for setting in ["save", "appendonly"] {
+        out.command(3).part("CONFIG").part("GET").part(setting);
+    }
 }
 
 /// What the replies tell of the server and of this database of it.
@@ -42,12 +44,18 @@ pub(super) fn facts(replies: &[Reply], database: i64, plaintext: bool) -> Server
         };
         count("keys").saturating_sub(count("expires"))
     });
-    let appends = field("aof_enabled").map(|enabled| enabled != "0");
     // ["save", "3600 1 300 100"], or a map of the two.
-    let saves = match replies.get(SECTIONS.len()) {
-        Some(Reply::Array(pair)) => pair.get(1).and_then(text).map(|points| !points.is_empty()),
+    let setting = |at: usize| match replies.get(SECTIONS.len() + at) {
+        Some(Reply::Array(pair)) => pair.get(1).and_then(text),
         _ => None,
     };
+    // While it loads what it kept, it says of itself that it appends nothing.
+    let appends = if field("loading").is_some_and(|loading| loading != "0") {
+        setting(1).map(|appends| appends != "no")
+    } else {
+        field("aof_enabled").map(|enabled| enabled != "0")
+    };
+    let saves = setting(0).map(|points| !points.is_empty());
     facts.persists = match (appends, saves) {
         (Some(true), _) | (_, Some(true)) => Some(true),
         (Some(false), Some(false)) => Some(false),
@@ -115,5 +123,15 @@ mod tests {
         assert_eq!(told("aof_enabled:0\r\n", Some("3600 1 300 100")).persists, Some(true));
         assert_eq!(told("aof_enabled:0\r\n", Some("")).persists, Some(false));
         assert_eq!(told("aof_enabled:0\r\n", None).persists, None, "a right is lacking");
+        let loading = |appends: Option<&str>| {
+            let config = |name, value| Reply::Array(vec![bytes(name), bytes(value)]);
+            let info = bytes("loading:1\r\naof_enabled:0\r\n");
+            let mut replies = vec![info, Reply::Nil, Reply::Nil, Reply::Nil, config("save", "")];
+            replies.extend(appends.map(|appends| config("appendonly", appends)));
+            facts(&replies, 3, false).persists
+        };
+        assert_eq!(loading(Some("yes")), Some(true), "it is loading what it appended");
+        assert_eq!(loading(Some("no")), Some(false));
+        assert_eq!(loading(None), None);
     }
 }

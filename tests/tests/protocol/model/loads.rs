@@ -297,7 +297,9 @@ fn reads(
         At::Begin => {
             let doomed = if world.is_doomed() { world.entry.token() } else { 0 };
             let found = world.entry.value();
-            go("reads the entry", At::Read { floor: world.acknowledged, doomed, found }, &|_| {});
+            let floor = world.acknowledged;
+            go("reads the entry", At::Read { floor, doomed, found }, &|_| {});
+            go("asks for the lease at once", At::Missed { floor, doomed, seen: 0 }, &|_| {});
         }
         At::Read { floor, doomed, found } => {
             let valid = is_valid(found, world.versions.tag) || is_without(Without::StampsAreCompared);

@@ -7,5 +7,6 @@ mod result;
 mod rules;
 mod schemas;
 mod search;
+mod similar;
 mod tagged;
 mod verify;

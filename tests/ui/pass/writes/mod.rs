@@ -1,4 +1,5 @@
 mod evicts;
 mod puts;
+mod queued;
 mod stacked;
 mod typed_tags;

@@ -1,0 +1,24 @@
+use cachemacro::{WriteBehind, cache_write_behind, cached};
+
+struct Users {
+    renames: WriteBehind<String>,
+}
+
+#[cached(prefix = "user", key = "{id}", entry = user_entry)]
+async fn user(id: u32) -> Option<String> {
+    Some(id.to_string())
+}
+
+impl Users {
+    #[cache_write_behind(entry = user_entry(id), queue = self.renames)]
+    fn rename(&self, id: u32) -> cachemacro::Result<String> {
+        Ok(id.to_string())
+    }
+}
+
+#[cached(write_behind = RENAMES)]
+fn square(n: u64) -> u64 {
+    n * n
+}
+
+fn main() {}
