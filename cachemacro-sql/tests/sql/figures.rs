@@ -1,12 +1,15 @@
-//! What it costs, in one run: `cargo test --release -p cachemacro-sql --test sql figures -- --ignored --nocapture`.
+//! What it costs. Commands and what is stored are counted, and asserted; how long things take is printed, by
+//! `cargo test --release -p cachemacro-sql --test sql figures:: -- --ignored --nocapture`, and never asserted.
 //!
 //! What is compared takes turns, and medians of rounds are told: what else the machine does concerns both.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use cachemacro::{Cache, cached, record};
+use cachemacro::{Cache, Reports, cached, record};
 use cachemacro_sql::{Table, Watched, install, row, table};
 use sqlx::{PgPool, SqlitePool};
 use tempfile::TempDir;
@@ -71,30 +74,96 @@ fn ratio(one: Duration, other: Duration) -> f64 {
     one.as_secs_f64() / other.as_secs_f64()
 }
 
+fn on_redis(url: &str) -> Cache {
+    // What it leaves at the server each ten seconds would be counted, too.
+    let builder = Cache::builder().redis(url).namespace("figures").reports(Reports::Off);
+    builder.build().expect("acceptable")
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "it measures, and wants the machine for itself"]
 async fn figures() {
     let (_store, url, _folder) = redis();
-    let on_redis = || Cache::builder().redis(&url).namespace("figures").build().expect("acceptable");
-    for (store, cache) in [("memory", Cache::memory()), ("Redis", on_redis())] {
+    for (store, cache) in [("memory", Cache::memory()), ("Redis", on_redis(&url))] {
         hits(store, &cache).await;
     }
     queries().await;
-    loads_under_evicts(&on_redis()).await;
+    let (stored, evicts) = loads_under_evicts(&on_redis(&url), 400).await;
+    println!(
+        "of 400 loads of 5 ms under {evicts:.0} evicts of other tags a second, {stored} were stored (goal 99 %)"
+    );
     outbox_of_sqlite().await;
     outbox_of_postgres().await;
 }
 
-async fn hits(store: &str, cache: &Cache) {
-    let (pool, _folder) = airports().await;
+/// Airports, each cached both ways; the first load of each way has told its place what it reads.
+async fn cached_both_ways(cache: &Cache) -> (Watched<SqlitePool>, TempDir) {
+    let (pool, folder) = airports().await;
     let db = Watched::new(pool).cache(cache);
-    let call = async || {
-        // The first load of each tells its site what it reads.
-        for id in 0..20 {
-            recorded(&db, 1 + id).await.expect("a row");
-            declared(&db, 1 + id).await.expect("a row");
-            cache.stored().await;
+    for id in 0..20 {
+        recorded(&db, 1 + id).await.expect("a row");
+        declared(&db, 1 + id).await.expect("a row");
+        cache.stored().await;
+    }
+    (db, folder)
+}
+
+/// How often the server was asked for each command that reads or writes entries.
+fn commands(url: &str) -> String {
+    let address = url.strip_prefix("redis://").expect("plain TCP");
+    let mut server = TcpStream::connect(address).expect("it listens");
+    server.write_all(b"INFO commandstats\r\nQUIT\r\n").expect("sent");
+    let mut told = String::new();
+    server.read_to_string(&mut told).expect("an answer, then the end");
+    let of_entries = ["get", "mget", "getrange", "set", "eval", "evalsha", "unlink"];
+    let counts = told.lines().filter_map(|line| {
+        let (command, rest) = line.strip_prefix("cmdstat_")?.split_once(':')?;
+        let calls = rest.strip_prefix("calls=")?.split(',').next()?;
+        of_entries.contains(&command).then(|| format!("{command} {calls}"))
+    });
+    counts.collect::<Vec<_>>().join(", ")
+}
+
+/// Tags that were recorded are asked for with the entry, as declared ones are.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recorded_hit_is_the_one_command_that_a_declared_one_is() {
+    let (_store, url, _folder) = redis();
+    let cache = on_redis(&url);
+    let (db, _airports) = cache.scope(cached_both_ways(&cache)).await;
+    let hits = async |is_recorded: bool| {
+        for id in 2..20 {
+            let found = if is_recorded { recorded(&db, id).await } else { declared(&db, id).await };
+            assert_eq!(found.expect("a row"), format!("airport {id}"));
         }
+    };
+    let loads = cache.stats().total.loads;
+    for is_recorded in [false, true] {
+        // The scripts are asked for when a connection opens, and no more.
+        let before = commands(&url);
+        cache.scope(hits(is_recorded)).await;
+        let after = commands(&url);
+        let count = |told: &str| -> u64 {
+            let found = told.split(", ").find_map(|count| count.strip_prefix("mget "));
+            found.map_or(0, |calls| calls.parse().expect("a number"))
+        };
+        let others = |told: &str| told.replace(&format!("mget {}", count(told)), "mget");
+        assert_eq!(count(&after) - count(&before), 18, "recorded: {is_recorded}; {before}; {after}");
+        assert_eq!(others(&after), others(&before), "recorded: {is_recorded}");
+    }
+    assert_eq!(cache.stats().total.loads, loads, "they are hits");
+}
+
+/// Once a place knows what it reads, evicts of anything else refuse no fill.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn loads_are_stored_under_evicts_of_other_tags() {
+    let (_store, url, _folder) = redis();
+    let (stored, _) = loads_under_evicts(&on_redis(&url), 200).await;
+    assert!(stored >= 198, "{stored} of 200 loads were stored");
+}
+
+async fn hits(store: &str, cache: &Cache) {
+    let call = async || {
+        let (db, _airports) = cached_both_ways(cache).await;
         let id = |n: u32| 2 + i64::from(n % 18);
         let loads = cache.stats().total.loads;
         let recorded = async |n| drop(recorded(&db, id(n)).await.expect("a row"));
@@ -124,8 +193,8 @@ async fn queries() {
     );
 }
 
-async fn loads_under_evicts(cache: &Cache) {
-    const LOADS: u64 = 400;
+/// How many of so many loads of 5 ms are stored while other tags are evicted, and how many of these in a second.
+async fn loads_under_evicts(cache: &Cache, loads: u64) -> (u64, f64) {
     let load = async |id: u64| {
         let entry = cache.entry::<u64>("slow", id).with_policy(cachemacro::Policy::new().recorded(true));
         let load = async || {
@@ -143,7 +212,7 @@ async fn loads_under_evicts(cache: &Cache) {
         let (cache, over) = (cache.clone(), Arc::clone(&over));
         async move {
             let mut pace = tokio::time::interval(Duration::from_millis(5));
-            let mut evicted = 0_u64;
+            let mut evicted = 0_u32;
             while !over.load(Ordering::Relaxed) {
                 pace.tick().await;
                 cache.evict_tags([format!("other:{evicted}")]).await.expect("evicted");
@@ -153,16 +222,14 @@ async fn loads_under_evicts(cache: &Cache) {
         }
     });
     let (began, mut stored) = (Instant::now(), 0);
-    for id in 1..=LOADS {
+    for id in 1..=loads {
         stored += u64::from(load(id).await);
     }
     let took = began.elapsed();
     over.store(true, Ordering::Relaxed);
     let evicted = evicts.await.expect("it ends");
-    println!(
-        "of {LOADS} loads of 5 ms under {:.0} evicts of other tags a second, {stored} were stored (goal 99 %)",
-        f64::from(u32::try_from(evicted).expect("few")) / took.as_secs_f64()
-    );
+    assert!(u64::from(evicted) >= loads / 4, "{evicted} evicts beside {loads} loads");
+    (stored, f64::from(evicted) / took.as_secs_f64())
 }
 
 async fn outbox_of_sqlite() {
@@ -211,7 +278,6 @@ async fn outbox_of_sqlite() {
     let took = began.elapsed();
     assert_eq!(outbox.health().await.expect("an answer").waiting, 0);
     println!("10,000 rows of an outbox on SQLite are drained in {took:?} (goal 2 s)");
-    assert!(took < Duration::from_secs(2));
 }
 
 /// How long one takes, where so many write at once.
@@ -293,5 +359,5 @@ async fn outbox_of_postgres() {
     let took = began.elapsed();
     assert!(!entry.has().await.expect("an answer"));
     println!("10,000 rows of an outbox on PostgreSQL are drained in {took:?} (goal 2 s)");
-    assert!(took < Duration::from_secs(2));
+    assert_eq!(outbox.health().await.expect("an answer").waiting, 0);
 }
