@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use cachemacro::{Cache, cached};
 use cachemacro_sql::{Watched, install, row, table};
-use sqlx::{AssertSqlSafe, PgPool};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
+use sqlx::{AssertSqlSafe, PgPool};
 
 use crate::postgres::Server;
 
@@ -265,7 +265,10 @@ async fn what_logical_replication_brings_is_not_noted() {
     sqlx::raw_sql(schema).execute(&here).await.expect("well-formed");
     sqlx::raw_sql("CREATE DATABASE there").execute(&here).await.expect("created");
     let there = server.pool("there").await;
-    sqlx::raw_sql("CREATE TABLE goods (id INT PRIMARY KEY, name TEXT)").execute(&there).await.expect("created");
+    sqlx::raw_sql("CREATE TABLE goods (id INT PRIMARY KEY, name TEXT)")
+        .execute(&there)
+        .await
+        .expect("created");
     let foreign = Foreign::new(there.clone(), [table("goods").key("id")]).await;
     let all = ["db:goods", "db:goods:1"];
     foreign.gone(&all).await;

@@ -220,10 +220,8 @@ impl Repository {
             .bind(icao)
             .fetch_optional(self.counted().await)
             .await?;
-        let point = |row: SqliteRow| {
-            sqlx::Result::Ok(Point { latitude: row.try_get(0)?, longitude: row.try_get(1)? })
-        };
-        Ok(row.map(point).transpose()?)
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(Point { latitude: row.try_get(0)?, longitude: row.try_get(1)? }))
     }
 
     /// How far it is to the airports within `radius` kilometres of a point, the nearest first. There is no index for
@@ -287,8 +285,7 @@ impl Repository {
             .bind(icao)
             .fetch_all(self.counted().await)
             .await?;
-        let runway = |row: &SqliteRow| Ok(Runway { name: row.try_get(0)?, length: row.try_get(1)? });
-        Ok(rows.iter().map(runway).collect::<sqlx::Result<_>>()?)
+        rows.iter().map(|row| Ok(Runway { name: row.try_get(0)?, length: row.try_get(1)? })).collect()
     }
 
     /// Gives an airport these runways in place of those that it has.

@@ -251,7 +251,10 @@ fn runways_go_with_their_airport_and_what_others_write_is_seen() {
     served.get("/countries/DE");
     served.send("PUT", "/airports/FRA/name", "Rhein-Main");
     assert_eq!(queries(&served, || served.get("/countries/DE")).0, 0);
-    assert!(queries(&served, || served.get("/airports/FRA/runways")).0 <= 1, "no more than the airport itself");
+    assert!(
+        queries(&served, || served.get("/airports/FRA/runways")).0 <= 1,
+        "no more than the airport itself"
+    );
 
     let elsewhere = |sql: &str| {
         let done = std::process::Command::new("sqlite3")

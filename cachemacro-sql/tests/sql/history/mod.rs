@@ -8,15 +8,16 @@ mod broken;
 mod node;
 
 use std::env;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use cachemacro_sql::{Watched, migration};
 use sqlx::{AssertSqlSafe, PgPool};
 use tempfile::TempDir;
 
 use crate::history::broken::Broken;
-use crate::history::node::Node;
+use crate::history::node::{Node, noted};
 use crate::postgres::Server;
 
 const KEYS: i64 = 6;
@@ -78,6 +79,11 @@ pub(crate) fn redis() -> (Process, String, TempDir) {
         .stdout(Stdio::null())
         .spawn()
         .expect("it is installed; ./scripts/test does that");
+    let began = Instant::now();
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(began.elapsed() < Duration::from_mins(1), "nobody listens");
+        std::thread::sleep(Duration::from_millis(5));
+    }
     (Process(process), format!("redis://127.0.0.1:{port}"), folder)
 }
 
@@ -117,6 +123,8 @@ impl Place {
     /// Plays for so long; where something is lacking, until that is found.
     async fn play(&self, pool: &PgPool, lasts: Duration) -> Played {
         sqlx::raw_sql(SCHEMA).execute(pool).await.expect("well-formed");
+        let triggers = migration(&Watched::new(pool.clone()), noted()).await.expect("they can be made");
+        sqlx::raw_sql(AssertSqlSafe(triggers)).execute(pool).await.expect("well-formed");
         let mut processes = [self.start(1), self.start(2)];
         let node = Node::new(self, 7).await;
         let (began, mut round, mut kills) = (Instant::now(), 0_i64, 0_u64);

@@ -1,9 +1,12 @@
 //! One process of the history: how it reads and writes.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use cachemacro::{Cache, cached, record};
-use cachemacro_sql::{Effects, Outbox, Watched, install, row, table};
+use cachemacro::store::faults::{FaultStore, Op};
+use cachemacro::store::redis::{RedisConfig, RedisStore};
+use cachemacro::{Cache, ErrorKind, cached, record};
+use cachemacro_sql::{Effects, Outbox, Table, Watched, install, row, table};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, Executor, PgPool, Postgres};
 
@@ -14,9 +17,12 @@ use crate::history::{KEYS, LATE, LATE_ROW, LOUD_ROW, NEVER, Place};
 pub(super) struct Node {
     db: Watched<PgPool>,
     cache: Cache,
-    outbox: Outbox,
+    /// Who reads the outbox by a cursor has installed nothing.
+    outbox: Option<Outbox>,
     state: u64,
     lacks: Option<Broken>,
+    /// By which its evicts fail.
+    faults: Option<Arc<FaultStore>>,
 }
 
 #[cached(prefix = "recorded", key = "{id}", recorded)]
@@ -70,6 +76,11 @@ async fn strange(db: &Watched<PgPool>, id: i64) -> sqlx::Result<i64> {
     Ok(n)
 }
 
+/// The tables with triggers.
+pub(super) fn noted() -> [Table; 3] {
+    [table("numbers").key("id"), table("changes"), table("late").key("id")]
+}
+
 impl Node {
     /// By hand, through any connection.
     async fn by_hand(&self, on: impl Executor<'_, Database = Postgres>, id: i64) -> sqlx::Result<i64> {
@@ -82,23 +93,31 @@ impl Node {
         let (database, lacks) = (&place.database, place.lacks);
         let pool =
             PgPoolOptions::new().max_connections(6).connect(database).await.expect("the database is there");
-        let cache = broken::cache(&place.store, lacks).namespace(&place.namespace).build().expect("acceptable");
+        let fails = lacks.is_none() && seed % 2 == 0;
+        let faults = fails.then(|| {
+            let store = RedisStore::new(RedisConfig::new(&place.store)).expect("acceptable");
+            Arc::new(FaultStore::new(Arc::new(store)))
+        });
+        let cache = match &faults {
+            Some(faults) => Cache::builder().store(Arc::clone(faults)),
+            None => broken::cache(&place.store, lacks),
+        };
+        let cache = cache.namespace(&place.namespace).build().expect("acceptable");
         let db = Watched::new(pool.clone()).cache(&cache);
         let db = db.trigger("numbers", "counted", Effects::none().writes(["changes"]));
-        // Of a handle that nobody writes through, writers ask nothing.
-        let by = if lacks == Some(Broken::Cursor) { db.clone().cache(&cache) } else { db.clone() };
-        let outbox = install(&by, [table("numbers").key("id"), table("changes"), table("late").key("id")])
-            .await
-            .expect("installed");
-        if lacks == Some(Broken::Cursor) {
-            outbox.stop().await;
+        let outbox = if lacks == Some(Broken::Cursor) {
             tokio::spawn(broken::drain_by_cursor(pool, cache.clone()));
-        }
-        Self { db, cache, outbox, state: seed, lacks }
+            None
+        } else {
+            Some(install(&db, noted()).await.expect("installed"))
+        };
+        Self { db, cache, outbox, state: seed, lacks, faults }
     }
 
     pub(super) async fn stop(&self) {
-        self.outbox.stop().await;
+        if let Some(outbox) = &self.outbox {
+            outbox.stop().await;
+        }
     }
 
     /// A fixed sequence, so that what fails once fails again.
@@ -148,15 +167,20 @@ impl Node {
             let ways = ["recorded", "row", "outer", "changes", "strange", "by hand", "late", "grown"];
             let way = ways[usize::try_from(way).expect("one of eight")];
             let text = format!("{way} of {id} is {seen}, and {least} was acknowledged");
-            sqlx::query("INSERT INTO violations VALUES ($1)").bind(text).execute(self.db.unwatched()).await?;
+            self.violates(text).await?;
         }
         Ok(())
+    }
+
+    async fn violates(&self, text: String) -> sqlx::Result<()> {
+        let sql = "INSERT INTO violations VALUES ($1)";
+        sqlx::query(sql).bind(text).execute(self.db.unwatched()).await.map(drop)
     }
 
     /// One write, and what of it is acknowledged.
     pub(super) async fn write(&mut self) -> sqlx::Result<()> {
         const SQL: &str = "UPDATE numbers SET n = n + 1 WHERE id = $1 RETURNING n";
-        let (id, way) = (1 + self.below(KEYS - 1), self.below(8));
+        let (id, way) = (1 + self.below(KEYS - 1), self.below(9));
         let bound = |id: i64| sqlx::query_scalar::<Postgres, i64>(SQL).bind(id);
         let mut done = Vec::new();
         match way {
@@ -206,6 +230,15 @@ impl Node {
                     tx.rollback().await
                 });
                 self.cache.scope(collected).await?;
+            }
+            7 if self.faults.is_some() => {
+                self.faults.iter().for_each(|faults| faults.fail_next(Op::Evict, 1, ErrorKind::Timeout));
+                let n = bound(id).fetch_one(&self.db).await?;
+                // It is not acknowledged: the evict is sent again, and until then this process reads past what it is about.
+                let seen = self.cache.scope(by_row(&self.db, id)).await?;
+                if seen < n {
+                    self.violates(format!("its own row {id} is {seen}, and {n} was written")).await?;
+                }
             }
             6 => {
                 let sql = "UPDATE loud SET n = n + 1 RETURNING n";
