@@ -278,8 +278,12 @@ async fn what_logical_replication_brings_is_not_noted() {
     ));
     sqlx::raw_sql(subscribe).execute(&there).await.expect("subscribed");
     sqlx::raw_sql("INSERT INTO goods VALUES (1, '')").execute(&here).await.expect("a row");
-    let count = async || sqlx::query_scalar("SELECT COUNT(*) FROM goods").fetch_one(&there).await;
-    until("the row arrives", async || count().await.expect("a count") == 1_i64).await;
+    let is_there = async || {
+        let there: i64 =
+            sqlx::query_scalar("SELECT COUNT(*) FROM goods").fetch_one(&there).await.expect("a count");
+        there == 1
+    };
+    until("the row arrives", is_there).await;
     assert_eq!(foreign.gone(&all).await, [""; 0]);
     let told = foreign.outbox.gaps().iter().any(|gap| gap.contains("logical replication"));
     assert!(told, "{:?}", foreign.outbox.gaps());

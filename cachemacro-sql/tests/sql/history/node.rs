@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use cachemacro::store::Store;
 use cachemacro::store::faults::{FaultStore, Op};
 use cachemacro::store::redis::{RedisConfig, RedisStore};
 use cachemacro::{Cache, ErrorKind, cached, record};
@@ -99,7 +100,10 @@ impl Node {
             Arc::new(FaultStore::new(Arc::new(store)))
         });
         let cache = match &faults {
-            Some(faults) => Cache::builder().store(Arc::clone(faults)),
+            Some(faults) => {
+                let faults: Arc<dyn Store> = faults.clone();
+                Cache::builder().store(faults)
+            }
             None => broken::cache(&place.store, lacks),
         };
         let cache = cache.namespace(&place.namespace).build().expect("acceptable");
