@@ -69,7 +69,10 @@ pub(crate) fn programs() -> PathBuf {
     let mut found: Vec<PathBuf> =
         versions.chain(env::split_paths(&path)).filter(|folder| folder.join("initdb").exists()).collect();
     found.sort();
-    found.pop().expect("PostgreSQL's server is installed; ./scripts/test does that")
+    let found = found.pop().expect("PostgreSQL's server is installed; ./scripts/test does that");
+    // Where it is a link, its other programs are where that leads.
+    let initdb = fs::canonicalize(found.join("initdb")).expect("it is there");
+    initdb.parent().map_or(found, Path::to_path_buf)
 }
 
 /// A program of the server, which refuses to run as root.
