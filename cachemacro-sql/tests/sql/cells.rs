@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use cachemacro::Cache;
+use cachemacro::{Cache, cached};
 use cachemacro_sql::{Watched, install, row, table};
-use sqlx::AssertSqlSafe;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
+use sqlx::{AssertSqlSafe, PgPool};
 
 use crate::postgres::Server;
 
@@ -105,11 +105,22 @@ const CELLS: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "with `session_replication_role",
-        &["what_a_replicas_session_writes_is_seen_by_its_handle_alone"],
-        &["what_a_replicas_session_writes_is_seen_by_its_handle_alone", "what_is_not_seen_is_said"],
+        &[
+            "what_a_replicas_session_writes_is_seen_by_its_handle_alone",
+            "what_is_written_without_triggers_is_seen_by_its_handle_alone",
+        ],
+        &[
+            "what_a_replicas_session_writes_is_seen_by_its_handle_alone",
+            "what_logical_replication_brings_is_not_noted",
+            "what_is_written_without_triggers_is_seen_by_its_handle_alone",
+            "what_is_not_seen_is_said",
+        ],
     ),
-    // Nobody sees anything: there is nothing that a test could remove.
-    ("a replica that lags behind", &[], &[]),
+    (
+        "a replica that lags behind",
+        &["what_a_replica_says_that_lags_behind_is_taken_for_true"],
+        &["what_a_replica_says_that_lags_behind_is_taken_for_true"],
+    ),
 ];
 
 #[test]
@@ -216,6 +227,100 @@ async fn what_a_replicas_session_writes_is_seen_by_its_handle_alone() {
     assert_eq!(foreign.gone(&all).await, [""; 0]);
     sqlx::raw_sql(sql).execute(&foreign.db).await.expect("rows");
     assert_eq!(foreign.gone(&all).await, all);
+}
+
+#[tokio::test]
+async fn what_is_written_without_triggers_is_seen_by_its_handle_alone() {
+    let server = Server::start();
+    let pool = server.pool("postgres").await;
+    sqlx::raw_sql(POSTGRES).execute(&pool).await.expect("well-formed");
+    let foreign = Foreign::new(pool.clone(), [table("goods").key("id")]).await;
+    let all = ["db:goods", "db:goods:*"];
+    foreign.gone(&all).await;
+    sqlx::raw_sql("ALTER TABLE goods DISABLE TRIGGER USER").execute(&pool).await.expect("they are its own");
+    let update = || sqlx::query("UPDATE goods SET name = '' WHERE id = $1").bind(1);
+    update().execute(&pool).await.expect("a row");
+    assert_eq!(foreign.gone(&all).await, [""; 0]);
+    update().execute(&foreign.db).await.expect("a row");
+    assert_eq!(foreign.gone(&all).await, all, "the second is on each row");
+}
+
+/// Whether this comes true in time.
+async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so().await {
+        assert!(began.elapsed() < Duration::from_secs(30), "{what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn what_logical_replication_brings_is_not_noted() {
+    let server = Server::with(&["wal_level=logical"]);
+    let here = server.pool("postgres").await;
+    let schema = "
+        CREATE TABLE goods (id INT PRIMARY KEY, name TEXT);
+        CREATE PUBLICATION all_goods FOR TABLE goods;
+        ";
+    sqlx::raw_sql(schema).execute(&here).await.expect("well-formed");
+    // In a transaction of its own.
+    let slot = "SELECT pg_create_logical_replication_slot('goods', 'pgoutput')";
+    sqlx::raw_sql(slot).execute(&here).await.expect("a slot");
+    sqlx::raw_sql("CREATE DATABASE there").execute(&here).await.expect("created");
+    let there = server.pool("there").await;
+    sqlx::raw_sql("CREATE TABLE goods (id INT PRIMARY KEY, name TEXT)")
+        .execute(&there)
+        .await
+        .expect("created");
+    let foreign = Foreign::new(there.clone(), [table("goods").key("id")]).await;
+    let all = ["db:goods", "db:goods:1"];
+    foreign.gone(&all).await;
+    let subscribe = AssertSqlSafe(format!(
+        "CREATE SUBSCRIPTION goods CONNECTION '{}' PUBLICATION all_goods WITH (create_slot = false, copy_data = false)",
+        server.url("postgres", "postgres")
+    ));
+    sqlx::raw_sql(subscribe).execute(&there).await.expect("subscribed");
+    sqlx::raw_sql("INSERT INTO goods VALUES (1, '')").execute(&here).await.expect("a row");
+    let is_there = async || {
+        let there: i64 =
+            sqlx::query_scalar("SELECT COUNT(*) FROM goods").fetch_one(&there).await.expect("a count");
+        there == 1
+    };
+    until("the row arrives", is_there).await;
+    assert_eq!(foreign.gone(&all).await, [""; 0]);
+    let told = foreign.outbox.gaps().iter().any(|gap| gap.contains("logical replication"));
+    assert!(told, "{:?}", foreign.outbox.gaps());
+}
+
+#[cached(prefix = "name", skip(db), recorded)]
+async fn name(db: &Watched<PgPool>) -> sqlx::Result<String> {
+    sqlx::query_scalar("SELECT name FROM goods WHERE id = 1").fetch_one(db).await
+}
+
+#[tokio::test]
+async fn what_a_replica_says_that_lags_behind_is_taken_for_true() {
+    let server = Server::start();
+    let pool = server.pool("postgres").await;
+    sqlx::raw_sql(POSTGRES).execute(&pool).await.expect("well-formed");
+    let foreign = Foreign::new(pool.clone(), [table("goods").key("id")]).await;
+    let replica = server.replica("1h");
+    let lagging = Watched::new(replica.pool("postgres").await).cache(&foreign.cache);
+    let read = async || foreign.cache.scope(name(&lagging)).await.expect("a row");
+    let sql = "UPDATE goods SET name = 'new' WHERE id = 1";
+    let loads = || foreign.cache.stats().total.loads;
+    for (write, by_handle) in [("a handle's", true), ("another's", false)] {
+        assert_eq!((read().await, read().await, write), (String::new(), String::new(), write));
+        let before = loads();
+        if by_handle {
+            sqlx::query(sql).execute(&foreign.db).await.expect("a row");
+        } else {
+            sqlx::query(sql).execute(&pool).await.expect("a row");
+        }
+        foreign.outbox.drain().await.expect("drained");
+        // It is evicted, and loaded as it was: from now on nobody tells that it is old.
+        assert_eq!((read().await, loads()), (String::new(), before + 1), "{write}");
+        assert_eq!((read().await, loads()), (String::new(), before + 1), "{write}");
+    }
 }
 
 async fn sqlite(schema: &'static str) -> sqlx::SqlitePool {

@@ -6,6 +6,7 @@ mod defined;
 mod figures;
 mod history;
 mod hostile;
+mod ledger;
 mod outbox;
 mod outbox_postgres;
 mod outbox_rights;

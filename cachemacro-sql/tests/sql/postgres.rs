@@ -69,7 +69,10 @@ pub(crate) fn programs() -> PathBuf {
     let mut found: Vec<PathBuf> =
         versions.chain(env::split_paths(&path)).filter(|folder| folder.join("initdb").exists()).collect();
     found.sort();
-    found.pop().expect("PostgreSQL's server is installed; ./scripts/test does that")
+    let found = found.pop().expect("PostgreSQL's server is installed; ./scripts/test does that");
+    // Where it is a link, its other programs are where that leads.
+    let initdb = fs::canonicalize(found.join("initdb")).expect("it is there");
+    initdb.parent().map_or(found, Path::to_path_buf)
 }
 
 /// A program of the server, which refuses to run as root.
@@ -85,27 +88,50 @@ fn unprivileged(program: &Path) -> Command {
 
 impl Server {
     pub(crate) fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// With these settings.
+    pub(crate) fn with(settings: &[&str]) -> Self {
+        let made =
+            ["--auth=trust", "--username=postgres", "--no-sync", "--encoding=UTF8", "--locale=C", "-D"];
+        Self::made("initdb", &made, settings)
+    }
+
+    /// A replica of this one that follows it so late.
+    pub(crate) fn replica(&self, late: &str) -> Self {
+        let port = self.port.to_string();
+        let made = ["-h", "127.0.0.1", "-p", &port, "-U", "postgres", "-R", "--no-sync", "-c", "fast", "-D"];
+        Self::made("pg_basebackup", &made, &[&format!("recovery_min_apply_delay={late}")])
+    }
+
+    /// A server whose folder this program has made.
+    fn made(program: &str, args: &[&str], settings: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let data = folder.path().join("data");
         fs::create_dir(&data).expect("a folder within it");
+        // A server starts in no folder that others may read.
+        let nobody_else = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        fs::set_permissions(&data, nobody_else).expect("it is this process's");
         // Its user differs from this one where this is root.
         let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         fs::set_permissions(folder.path(), everybody).expect("it is this process's");
         let _ = Command::new("chown").arg("postgres").arg(&data).stderr(Stdio::null()).status();
         let programs = programs();
-        let made = unprivileged(&programs.join("initdb"))
-            .args(["--auth=trust", "--username=postgres", "--no-sync", "--encoding=UTF8", "--locale=C", "-D"])
+        let made = unprivileged(&programs.join(program))
+            .args(args)
             .arg(&data)
             .current_dir("/")
             .stdout(Stdio::null())
             .status();
-        assert!(made.expect("initdb runs").success());
+        assert!(made.expect("it runs").success(), "{program}");
         let port =
             TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
         let process = unprivileged(&programs.join("postgres"))
             .arg("-D")
             .arg(&data)
             .args(["-F", "-h", "127.0.0.1", "-p", &port.to_string(), "-c", "unix_socket_directories="])
+            .args(settings.iter().flat_map(|setting| ["-c", setting]))
             .current_dir("/")
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -75,9 +75,11 @@ async fn serve(port: u16, database: Option<PathBuf>) -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
     let file = database.unwrap_or_else(|| folder.path().join("airports.sqlite"));
     let cache = Cache::builder().namespace("airports").beside(Arc::new(Search::new())).env()?.build()?;
-    let airports = Airports::new(Repository::open(&file).await?, cache.clone()).with_senses(Senses::env()?);
+    let airports =
+        Airports::new(Repository::open(&file, &cache).await?, cache.clone()).with_senses(Senses::env()?);
     if airports.repository().is_empty().await? {
-        // Through the service: what an earlier database left in Redis is evicted with it.
+        // What an earlier database left in Redis is none of this one.
+        cache.evict_tags(["db"]).await?;
         airports.import(&data::bundled()?).await?;
     }
 

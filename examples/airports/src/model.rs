@@ -45,6 +45,15 @@ impl Airport {
     }
 }
 
+/// A runway, both ways.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Runway {
+    /// Its name, such as `07C/25C`.
+    pub name: String,
+    /// Its length in metres.
+    pub length: u32,
+}
+
 /// What the list of airports can be asked for. As a whole it is the key of a cached page.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filter {

@@ -1,4 +1,5 @@
-//! Airports in `SQLite`. Knows nothing of caching; counts its statements, so that others can tell what caching saves.
+//! Airports in `SQLite`. It caches nothing; its connections are watched, so that whoever caches what it reads need not say when that changes.
+//! It counts its statements, so that others can tell what caching saves.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -6,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use cachemacro::Cache;
+use cachemacro_sql::{Watched, install, table};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
@@ -13,13 +16,13 @@ use sqlx::{QueryBuilder, Row, Sqlite};
 
 use crate::error::Result;
 use crate::geo::Point;
-use crate::model::{Airport, Distance, Filter, Page, Statistics};
+use crate::model::{Airport, Distance, Filter, Page, Runway, Statistics};
 
+/// Names change often, and are in a table of their own: what is made of the rest stays cached.
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS airports (
         icao        TEXT PRIMARY KEY,
         iata        TEXT,
-        name        TEXT NOT NULL,
         city        TEXT NOT NULL,
         subdivision TEXT NOT NULL,
         country     TEXT NOT NULL,
@@ -29,10 +32,21 @@ const SCHEMA: &str = "
         time_zone   TEXT NOT NULL
     ) WITHOUT ROWID;
     CREATE INDEX IF NOT EXISTS airports_by_iata ON airports (iata) WHERE iata IS NOT NULL;
-    CREATE INDEX IF NOT EXISTS airports_by_country ON airports (country, name);
+    CREATE INDEX IF NOT EXISTS airports_by_country ON airports (country);
+    CREATE TABLE IF NOT EXISTS names (
+        icao        TEXT PRIMARY KEY REFERENCES airports ON DELETE CASCADE,
+        name        TEXT NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS runways (
+        id          INTEGER PRIMARY KEY,
+        icao        TEXT NOT NULL REFERENCES airports ON DELETE CASCADE,
+        name        TEXT NOT NULL,
+        length      INTEGER NOT NULL
+    );
+    CREATE INDEX IF NOT EXISTS runways_by_airport ON runways (icao, name);
 ";
 
-/// Rows of one `INSERT`; `SQLite` takes 32,766 parameters, and a row has ten.
+/// Rows of one `INSERT`; `SQLite` takes 32,766 parameters, and a row has nine.
 const ROWS: usize = 500;
 
 /// Connections of one process share locks on memory: more of them than cores get in one another's way.
@@ -47,7 +61,7 @@ macro_rules! search {
         concat!(
             "SELECT ",
             $columns,
-            " FROM airports WHERE ",
+            " FROM airports JOIN names USING (icao) WHERE ",
             $condition,
             " AND (?2 IS NULL OR name LIKE ?2 ESCAPE '\\') ",
             $rest
@@ -58,17 +72,18 @@ macro_rules! search {
 /// The table of airports. Cheap to clone; clones share connections and counter.
 #[derive(Debug, Clone)]
 pub struct Repository {
-    pool: SqlitePool,
+    db: Watched<SqlitePool>,
     queries: Arc<AtomicU64>,
     distance: Duration,
 }
 
 impl Repository {
-    /// Opens the file, and makes it where it is missing.
+    /// Opens the file, and makes it where it is missing. What its statements change is evicted from this cache; what others change in the
+    /// file, too, unless caching is off.
     ///
     /// # Errors
     /// Where it cannot be opened or is no such database.
-    pub async fn open(file: &Path) -> Result<Self> {
+    pub async fn open(file: &Path, cache: &Cache) -> Result<Self> {
         let options = SqliteConnectOptions::new()
             .filename(file)
             .create_if_missing(true)
@@ -77,7 +92,13 @@ impl Repository {
             .busy_timeout(Duration::from_secs(5));
         let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).connect_with(options).await?;
         sqlx::raw_sql(SCHEMA).execute(&pool).await?;
-        Ok(Self { pool, queries: Arc::default(), distance: Duration::ZERO })
+        let db = Watched::new(pool).cache(cache);
+        if !cache.is_disabled() {
+            // Its task goes on as long as the database is in use.
+            install(&db, [table("airports").key("icao"), table("names").key("icao"), table("runways")])
+                .await?;
+        }
+        Ok(Self { db, queries: Arc::default(), distance: Duration::ZERO })
     }
 
     /// From now on each statement takes so much longer, as if the database were that far away, or that slow.
@@ -93,18 +114,18 @@ impl Repository {
 
     /// Closes the file.
     pub async fn close(&self) {
-        self.pool.close().await;
+        self.db.unwatched().close().await;
     }
 
     /// The connections, for one statement.
-    async fn counted(&self) -> &SqlitePool {
+    async fn counted(&self) -> &Watched<SqlitePool> {
         self.queries.fetch_add(1, Ordering::Relaxed);
         if !self.distance.is_zero() {
             let distance = self.distance;
             // Threads sleep exactly; a runtime's timers are up to a millisecond late. It cannot fail.
             let _ = tokio::task::spawn_blocking(move || std::thread::sleep(distance)).await;
         }
-        &self.pool
+        &self.db
     }
 
     /// Whether there are no airports yet.
@@ -123,7 +144,7 @@ impl Repository {
     /// # Errors
     /// Where the database fails.
     pub async fn by_icao(&self, icao: &str) -> Result<Option<Airport>> {
-        let row = sqlx::query("SELECT * FROM airports WHERE icao = ?1")
+        let row = sqlx::query("SELECT * FROM airports JOIN names USING (icao) WHERE icao = ?1")
             .bind(icao)
             .fetch_optional(self.counted().await)
             .await?;
@@ -137,10 +158,9 @@ impl Repository {
     pub async fn by_icaos(&self, icaos: &[String]) -> Result<HashMap<String, Airport>> {
         // One parameter, however many codes, so the statement stays the same and prepared.
         let codes = serde_json::Value::from(icaos).to_string();
-        let rows = sqlx::query("SELECT * FROM airports WHERE icao IN (SELECT value FROM json_each(?1))")
-            .bind(codes)
-            .fetch_all(self.counted().await)
-            .await?;
+        let sql =
+            "SELECT * FROM airports JOIN names USING (icao) WHERE icao IN (SELECT value FROM json_each(?1))";
+        let rows = sqlx::query(sql).bind(codes).fetch_all(self.counted().await).await?;
         let by_code = |row| airport(row).map(|airport| (airport.icao.clone(), airport));
         Ok(rows.iter().map(by_code).collect::<sqlx::Result<_>>()?)
     }
@@ -152,7 +172,7 @@ impl Repository {
     pub async fn of_cities(&self, cities: &[String]) -> Result<Vec<Airport>> {
         let cities = serde_json::Value::from(cities).to_string();
         let rows = sqlx::query(
-            "SELECT * FROM airports WHERE lower(city) IN (SELECT value FROM json_each(?1)) ORDER BY name, icao LIMIT 50",
+            "SELECT * FROM airports JOIN names USING (icao) WHERE lower(city) IN (SELECT value FROM json_each(?1)) ORDER BY name, icao LIMIT 50",
         )
         .bind(cities)
         .fetch_all(self.counted().await)
@@ -204,6 +224,19 @@ impl Repository {
             .await?;
         let items = rows.iter().map(airport).collect::<sqlx::Result<_>>()?;
         Ok(Page { total, page: filter.page, items })
+    }
+
+    /// Where an airport is.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn place(&self, icao: &str) -> Result<Option<Point>> {
+        let row = sqlx::query("SELECT latitude, longitude FROM airports WHERE icao = ?1")
+            .bind(icao)
+            .fetch_optional(self.counted().await)
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(Point { latitude: row.try_get(0)?, longitude: row.try_get(1)? }))
     }
 
     /// How far it is to the airports within `radius` kilometres of a point, the nearest first. There is no index for
@@ -258,17 +291,48 @@ impl Repository {
         })
     }
 
-    /// Renames an airport and gives it as it is now.
+    /// The runways of an airport, by name.
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn rename(&self, icao: &str, name: &str) -> Result<Option<Airport>> {
-        let row = sqlx::query("UPDATE airports SET name = ?2 WHERE icao = ?1 RETURNING *")
+    pub async fn runways(&self, icao: &str) -> Result<Vec<Runway>> {
+        let rows = sqlx::query("SELECT name, length FROM runways WHERE icao = ?1 ORDER BY name")
+            .bind(icao)
+            .fetch_all(self.counted().await)
+            .await?;
+        rows.iter().map(|row| Ok(Runway { name: row.try_get(0)?, length: row.try_get(1)? })).collect()
+    }
+
+    /// Gives an airport these runways in place of those that it has.
+    ///
+    /// # Errors
+    /// Where the database fails, or has no such airport.
+    pub async fn rebuild(&self, icao: &str, runways: &[Runway]) -> Result<()> {
+        let mut transaction = self.db.begin().await?;
+        sqlx::query("DELETE FROM runways WHERE icao = ?1").bind(icao).execute(&mut transaction).await?;
+        for Runway { name, length } in runways {
+            sqlx::query("INSERT INTO runways (icao, name, length) VALUES (?1, ?2, ?3)")
+                .bind(icao)
+                .bind(name)
+                .bind(length)
+                .execute(&mut transaction)
+                .await?;
+        }
+        self.queries.fetch_add(1, Ordering::Relaxed);
+        Ok(transaction.commit().await?)
+    }
+
+    /// Renames an airport. Tells whether it was there.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn rename(&self, icao: &str, name: &str) -> Result<bool> {
+        let renamed = sqlx::query("UPDATE names SET name = ?2 WHERE icao = ?1")
             .bind(icao)
             .bind(name)
-            .fetch_optional(self.counted().await)
+            .execute(self.counted().await)
             .await?;
-        Ok(row.as_ref().map(airport).transpose()?)
+        Ok(renamed.rows_affected() > 0)
     }
 
     /// Removes an airport. Tells whether it was there.
@@ -288,13 +352,14 @@ impl Repository {
     /// # Errors
     /// Where the database fails.
     pub async fn import(&self, airports: &[Airport]) -> Result<()> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.db.begin().await?;
         for rows in airports.chunks(ROWS) {
-            let mut insert = QueryBuilder::<Sqlite>::new("INSERT OR REPLACE INTO airports ");
+            let mut insert = QueryBuilder::<Sqlite>::new(
+                "INSERT INTO airports (icao, iata, city, subdivision, country, elevation, latitude, longitude, time_zone) ",
+            );
             insert.push_values(rows, |mut row, airport| {
                 row.push_bind(&airport.icao)
                     .push_bind(&airport.iata)
-                    .push_bind(&airport.name)
                     .push_bind(&airport.city)
                     .push_bind(&airport.subdivision)
                     .push_bind(&airport.country)
@@ -303,8 +368,20 @@ impl Repository {
                     .push_bind(airport.longitude)
                     .push_bind(&airport.time_zone);
             });
-            self.queries.fetch_add(1, Ordering::Relaxed);
-            insert.build().execute(&mut *transaction).await?;
+            // Not `REPLACE`, which would take the runways along.
+            insert.push(
+                " ON CONFLICT (icao) DO UPDATE SET iata = excluded.iata, city = excluded.city,
+                  subdivision = excluded.subdivision, country = excluded.country, elevation = excluded.elevation,
+                  latitude = excluded.latitude, longitude = excluded.longitude, time_zone = excluded.time_zone",
+            );
+            let mut names = QueryBuilder::<Sqlite>::new("INSERT INTO names (icao, name) ");
+            names.push_values(rows, |mut row, airport| {
+                row.push_bind(&airport.icao).push_bind(&airport.name);
+            });
+            names.push(" ON CONFLICT (icao) DO UPDATE SET name = excluded.name");
+            self.queries.fetch_add(2, Ordering::Relaxed);
+            insert.build().execute(&mut transaction).await?;
+            names.build().execute(&mut transaction).await?;
         }
         Ok(transaction.commit().await?)
     }
@@ -343,7 +420,9 @@ mod tests {
     use crate::data;
 
     async fn loaded(folder: &tempfile::TempDir) -> Repository {
-        let repository = Repository::open(&folder.path().join("test.sqlite")).await.expect("a new database");
+        let repository = Repository::open(&folder.path().join("test.sqlite"), &Cache::memory())
+            .await
+            .expect("a new database");
         repository.import(&data::bundled().expect("the bundled file is whole")).await.expect("room for it");
         repository
     }
@@ -357,12 +436,26 @@ mod tests {
             repository.search(&filter).await.expect("the database answers").total
         };
         assert!(named("heathrow").await > 0);
-        let renamed = repository.rename("EGLL", "50%_off\\now").await.expect("the database answers");
+        assert!(repository.rename("EGLL", "50%_off\\now").await.expect("the database answers"));
+        let renamed = repository.by_icao("EGLL").await.expect("the database answers");
         assert_eq!(renamed.map(|airport| airport.name).as_deref(), Some("50%_off\\now"));
         for literal in ["50%", "%_", "off\\now"] {
             assert_eq!(named(literal).await, 1, "{literal}");
         }
         assert_eq!(named("5_%").await, 0);
+    }
+
+    #[tokio::test]
+    async fn an_airport_that_is_imported_again_keeps_its_runways_and_one_that_is_removed_takes_them_along() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let repository = loaded(&folder).await;
+        let runways = [Runway { name: "09L/27R".to_owned(), length: 3_902 }];
+        repository.rebuild("EGLL", &runways).await.expect("it is there");
+        assert!(repository.rebuild("NOPE", &runways).await.is_err(), "no such airport");
+        repository.import(&data::bundled().expect("the bundled file is whole")).await.expect("room for it");
+        assert_eq!(repository.runways("EGLL").await.expect("the database answers"), runways);
+        assert!(repository.delete("EGLL").await.expect("the database answers"));
+        assert_eq!(repository.runways("EGLL").await.expect("the database answers"), []);
     }
 
     #[tokio::test]

@@ -1,7 +1,6 @@
 //! HTTP in front of the service: paths, status codes, JSON, and which pages are kept.
 //!
-//! A page carries the tags of the cached functions that it was made of without a word. What it shows by airports' own entries, which
-//! writes evict by their keys, it says: `airport:EDDF`, or `names:DE` where it shows many of a country.
+//! A page carries the tags of the cached functions that it was made of, without a word.
 
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -9,8 +8,8 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Json, Router};
+use cachemacro::Health;
 use cachemacro::report::Report;
-use cachemacro::{Health, Key};
 use cachemacro_http::{CacheHandle, Host, HttpCache, Query as Parameters};
 use cachemacro_metrics::{Metrics, prometheus};
 use serde::{Deserialize, Serialize};
@@ -18,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::data;
 use crate::error::{Error, Result};
 use crate::finding;
-use crate::model::{Airport, Filter, Page, Statistics, Vicinity};
+use crate::model::{Airport, Filter, Page, Runway, Statistics, Vicinity};
 use crate::service::Airports;
 
 /// Pages in the service's cache. No handler looks at the host, so all processes share them, whatever their ports.
@@ -40,6 +39,7 @@ pub fn router(airports: Airports, pages: &HttpCache) -> Router {
         .route("/airports/{code}/near", get(near).layer(around))
         .route("/search", get(finding::find))
         .route("/ask", get(finding::ask))
+        .route("/airports/{code}/runways", get(runways).layer(page()).put(rebuild))
         .route("/countries/{country}", get(statistics).layer(page()))
         .route("/figures", get(figures))
         .route("/metrics", get(metrics))
@@ -49,14 +49,8 @@ pub fn router(airports: Airports, pages: &HttpCache) -> Router {
 }
 
 /// `GET /airports/FRA`, `GET /airports/EDDF`
-async fn lookup(
-    State(airports): State<Airports>,
-    Path(code): Path<String>,
-    page: CacheHandle,
-) -> Result<Json<Airport>> {
-    let airport = airports.lookup(&code).await?;
-    page.tags([format!("airport:{}", Key::escape(&airport.icao))]);
-    Ok(Json(airport))
+async fn lookup(State(airports): State<Airports>, Path(code): Path<String>) -> Result<Json<Airport>> {
+    airports.lookup(&code).await.map(Json)
 }
 
 /// `GET /airports?country=DE&name=main&page=1`
@@ -84,16 +78,24 @@ async fn near(
     State(airports): State<Airports>,
     Path(code): Path<String>,
     Query(radius): Query<Radius>,
-    page: CacheHandle,
 ) -> Result<Json<Vicinity>> {
-    let vicinity = airports.near(&code, radius.km).await?;
-    let around = vicinity.airports.iter().map(|near| &near.airport);
-    let mut countries: Vec<&str> =
-        around.chain([&vicinity.center]).map(|airport| airport.country.as_str()).collect();
-    countries.sort_unstable();
-    countries.dedup();
-    page.tags(countries.into_iter().map(|country| format!("names:{}", Key::escape(country))));
-    Ok(Json(vicinity))
+    airports.near(&code, radius.km).await.map(Json)
+}
+
+/// `GET /airports/FRA/runways`
+async fn runways(State(airports): State<Airports>, Path(code): Path<String>) -> Result<Json<Vec<Runway>>> {
+    airports.runways(&code).await.map(Json)
+}
+
+/// `PUT /airports/FRA/runways`, all of them as JSON
+async fn rebuild(
+    State(airports): State<Airports>,
+    Path(code): Path<String>,
+    runways: String,
+) -> Result<StatusCode> {
+    let runways: Vec<Runway> = serde_json::from_str(&runways)
+        .map_err(|error| Error::Invalid(format!("not runways as JSON: {error}")))?;
+    airports.rebuild(&code, &runways).await.map(|()| StatusCode::NO_CONTENT)
 }
 
 /// `GET /countries/DE`

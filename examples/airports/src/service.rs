@@ -1,20 +1,15 @@
 //! What can be asked and done. Everything there is about caching is in the attributes below.
 //!
-//! What depends on what is said with tags, beside the entries' keys:
-//!
-//! - `airports` is on every entry. An import evicts it, and with it everything.
-//! - `names:DE` is on lists that show airports of Germany, by name. Renaming one evicts it, deleting one as well. Lists of
-//!   all countries carry `names:any`, which every change evicts.
-//! - `places:DE` is on what depends on which airports Germany has and where they are, whatever their names:
-//!   statistics, distances. Only deleting one evicts it.
-//! - `airport:EDDF` is on the pages about one airport (`routes`), which change with it. Its own entry is put and evicted by its key.
+//! No write says what it makes outdated: the repository's connections are watched. What a load reads is `recorded`, and evicted with the tables
+//! that it read. Only the entry of an airport says that it is made of two rows, so that a write of others leaves it alone.
 
 use std::future::{Ready, ready};
 
-use cachemacro::{Cache, Key, Warmed, Warming, cache_config, cache_evict, cache_put, cached};
+use cachemacro::{Cache, Warmed, Warming, cache_config, cached};
+use cachemacro_sql::row;
 
 use crate::error::{Error, Result};
-use crate::model::{Airport, Distance, Filter, Neighbor, Page, Reply, Statistics, Vicinity};
+use crate::model::{Airport, Distance, Filter, Neighbor, Page, Reply, Runway, Statistics, Vicinity};
 use crate::repository::Repository;
 use crate::senses::Senses;
 
@@ -137,8 +132,19 @@ impl Airports {
         if name.is_empty() {
             return Err(Error::Invalid("an airport needs a name".to_owned()));
         }
-        let airport = self.lookup(code).await?;
-        self.write_name(&airport, name).await
+        let icao = self.lookup(code).await?.icao;
+        if !self.repository.rename(&icao, name).await? {
+            return Err(Error::NotFound(icao));
+        }
+        self.lookup(&icao).await
+    }
+
+    /// Whether an airport is cached.
+    ///
+    /// # Errors
+    /// Where the store does not answer.
+    pub async fn is_cached(&self, icao: &str) -> cachemacro::Result<bool> {
+        self.airport_entry(icao).has().await
     }
 
     /// Removes an airport.
@@ -146,8 +152,34 @@ impl Airports {
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Database`].
     pub async fn delete(&self, code: &str) -> Result<()> {
-        let airport = self.lookup(code).await?;
-        self.remove(&airport).await
+        let icao = self.lookup(code).await?.icao;
+        if self.repository.delete(&icao).await? { Ok(()) } else { Err(Error::NotFound(icao)) }
+    }
+
+    /// Adds and replaces airports.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn import(&self, airports: &[Airport]) -> Result<()> {
+        self.repository.import(airports).await
+    }
+
+    /// The runways of an airport.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Database`].
+    pub async fn runways(&self, code: &str) -> Result<Vec<Runway>> {
+        let icao = self.lookup(code).await?.icao;
+        self.runways_of(&icao).await
+    }
+
+    /// Gives an airport these runways in place of those that it has.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Database`].
+    pub async fn rebuild(&self, code: &str, runways: &[Runway]) -> Result<()> {
+        let icao = self.lookup(code).await?.icao;
+        self.repository.rebuild(&icao, runways).await
     }
 }
 
@@ -157,7 +189,7 @@ impl Airports {
     #[cached(
         prefix = "airport",
         key = "{icao}",
-        tags = ["airports"],
+        tags = rows(icao),
         cache_none,
         none_ttl = "30s",
         search = result.texts(),
@@ -167,8 +199,8 @@ impl Airports {
         self.repository.by_icao(icao).await
     }
 
-    /// Only an import changes it: the code of a deleted airport leads to one that is not there.
-    #[cached(prefix = "iata", key = "{iata}", ttl = "1h", tags = ["airports"], entry = code_entry)]
+    /// It is gone with any write of airports, but for their names.
+    #[cached(prefix = "iata", key = "{iata}", ttl = "1h", recorded, entry = code_entry)]
     async fn icao_of(&self, iata: &str) -> Result<Option<String>> {
         self.repository.icao_of(iata).await
     }
@@ -177,23 +209,19 @@ impl Airports {
     ///
     /// # Errors
     /// [`Error::Database`].
-    #[cached(
-        prefix = "search",
-        tags = ["airports".to_owned(), names(filter.country.as_deref())],
-        entry = search_entry
-    )]
+    #[cached(prefix = "search", recorded, entry = search_entry)]
     pub async fn search(&self, filter: &Filter) -> Result<Page<Airport>> {
         self.repository.search(filter).await
     }
 
-    /// How far it is to the airports around another. Their countries, hence the tags, are known once they are found.
+    /// How far it is to the airports around another.
     ///
     /// The one in the middle is looked up in here and not handed over: what a load uses must be read by the load, or
     /// it could be older than an evict that came before.
-    #[cached(prefix = "near", key = "{icao}:{radius}", ttl = "1h", tags = places(result), entry = distances_entry)]
+    #[cached(prefix = "near", key = "{icao}:{radius}", ttl = "1h", recorded, entry = distances_entry)]
     async fn distances(&self, icao: &str, radius: u32) -> Result<Vec<Distance>> {
-        let center = self.lookup(icao).await?;
-        let mut near = self.repository.within(center.point(), f64::from(radius)).await?;
+        let Some(center) = self.repository.place(icao).await? else { return Ok(Vec::new()) };
+        let mut near = self.repository.within(center, f64::from(radius)).await?;
         near.retain(|near| near.icao != icao);
         near.truncate(LISTED);
         Ok(near)
@@ -206,7 +234,7 @@ impl Airports {
     #[cached(
         prefix = "statistics",
         key = "{country}",
-        tags = ["airports", "places:{country}"],
+        recorded,
         unless = result.airports == 0,
         entry = statistics_entry
     )]
@@ -226,7 +254,7 @@ impl Airports {
         embedder = self.senses.embedder(),
         confirm = names_the_same,
         scope = "shared",
-        tags = shown(result),
+        recorded,
         unless = result.airports.is_empty()
     )]
     pub async fn ask(&self, question: &str) -> Result<Reply> {
@@ -237,47 +265,11 @@ impl Airports {
         Ok(Reply { cities, airports })
     }
 
-    /// The country comes in with the argument, not out with the result: so the evict is known before the body runs,
-    /// and happens even if the client hangs up between the write and the evict.
-    #[cache_put(entry = self.airport_entry(&airport.icao))]
-    #[cache_evict(tags = ["airport:{airport.icao}", "names:{airport.country}", "names:any"])]
-    async fn write_name(&self, airport: &Airport, name: &str) -> Result<Airport> {
-        let renamed = self.repository.rename(&airport.icao, name).await?;
-        renamed.ok_or_else(|| Error::NotFound(airport.icao.clone()))
+    /// Gone with any write of runways, and with an airport, whose runways go with it.
+    #[cached(prefix = "runways", key = "{icao}", recorded)]
+    async fn runways_of(&self, icao: &str) -> Result<Vec<Runway>> {
+        self.repository.runways(icao).await
     }
-
-    #[cache_evict(
-        entry = self.airport_entry(&airport.icao),
-        tags = ["airport:{airport.icao}", "places:{airport.country}", "names:{airport.country}", "names:any"]
-    )]
-    async fn remove(&self, airport: &Airport) -> Result<()> {
-        let deleted = self.repository.delete(&airport.icao).await?;
-        if deleted { Ok(()) } else { Err(Error::NotFound(airport.icao.clone())) }
-    }
-
-    /// Adds and replaces airports. A commit that failed may have happened all the same: then, too, nothing that was
-    /// cached is believed any more.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    #[cache_evict(tags = ["airports"], on_err = "evict")]
-    pub async fn import(&self, airports: &[Airport]) -> Result<()> {
-        self.repository.import(airports).await
-    }
-}
-
-/// The tag of a list of airports of one country, or of all.
-fn names(country: Option<&str>) -> String {
-    format!("names:{}", Key::escape(country.unwrap_or("any")))
-}
-
-/// The tags of a reply: it shows airports of these countries, by name.
-fn shown(reply: &Reply) -> Vec<String> {
-    let mut countries: Vec<&str> = reply.airports.iter().map(|airport| airport.country.as_str()).collect();
-    countries.sort_unstable();
-    countries.dedup();
-    let tags = countries.into_iter().map(|country| names(Some(country)));
-    tags.chain(["airports".to_owned()]).collect()
 }
 
 /// Whether a question names all cities of the reply to another one, and no word more than that one that begins with a capital letter.
@@ -307,11 +299,7 @@ fn phrases(question: &str) -> Vec<String> {
     phrases
 }
 
-/// The tags of distances: one for each country that they lead to.
-fn places(distances: &[Distance]) -> Vec<String> {
-    let mut countries: Vec<&str> = distances.iter().map(|near| near.country.as_str()).collect();
-    countries.sort_unstable();
-    countries.dedup();
-    let tags = countries.into_iter().map(|country| format!("places:{}", Key::escape(country)));
-    tags.chain(["airports".to_owned()]).collect()
+/// The tags of what is made of an airport's own rows alone.
+fn rows(icao: &str) -> impl Iterator<Item = String> {
+    row("airports", icao).into_iter().chain(row("names", icao))
 }

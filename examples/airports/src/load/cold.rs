@@ -72,7 +72,7 @@ pub async fn cold(
 
     let folder = tempfile::tempdir()?;
     let loaded = folder.path().join("loaded.sqlite");
-    let repository = Repository::open(&loaded).await?;
+    let repository = Repository::open(&loaded, &Cache::builder().disabled(true).build()?).await?;
     repository.import(&airports).await?;
     repository.close().await;
     let start = async |name: &str| {
@@ -80,7 +80,7 @@ pub async fn cold(
         std::fs::copy(&loaded, &file)?;
         let cache = cache(false)?;
         cache.clear().await?;
-        let repository = Repository::open(&file).await?.distant(cold.distance);
+        let repository = Repository::open(&file, &cache).await?.distant(cold.distance);
         Server::start(Airports::new(repository, cache)).await
     };
 

@@ -11,6 +11,7 @@
 mod client;
 mod cold;
 mod drive;
+mod kept;
 mod mix;
 mod report;
 
@@ -30,6 +31,7 @@ use tokio::task::{JoinHandle, JoinSet};
 pub use self::client::Client;
 pub use self::cold::{Cold, ColdReport, cold};
 pub use self::drive::{Drive, DriveReport, drive};
+pub use self::kept::{Kept, kept};
 pub use self::mix::{Mix, Request};
 pub use self::report::{Report, Run};
 use crate::repository::Repository;
@@ -81,7 +83,7 @@ pub async fn compare(
 
     let folder = tempfile::tempdir()?;
     let loaded = folder.path().join("loaded.sqlite");
-    let repository = Repository::open(&loaded).await?;
+    let repository = Repository::open(&loaded, &Cache::builder().disabled(true).build()?).await?;
     repository.import(&airports).await?;
     // Closing writes everything into the one file that is copied.
     repository.close().await;
@@ -92,7 +94,7 @@ pub async fn compare(
         let cache = cache(disabled)?;
         // What an earlier run left in Redis is about another database.
         cache.clear().await?;
-        Server::start(Airports::new(Repository::open(&file).await?, cache)).await
+        Server::start(Airports::new(Repository::open(&file, &cache).await?, cache)).await
     };
     let callers = load.callers;
 
@@ -107,7 +109,8 @@ pub async fn compare(
     let server = serve("on", false).await?;
     server.send(callers, Pace::Unbridled(BEFORE), &before).await?;
     let on = server.run(callers, Pace::Even(gap), &requests).await?;
-    Ok(Report { load: load.clone(), gap, requests, off, on })
+    let kept = kept(&loaded, cache(false)?, &airports).await?;
+    Ok(Report { load: load.clone(), gap, requests, off, on, kept })
 }
 
 /// Whether there is something to send, and somebody to send it.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Load, Request};
+use super::{Kept, Load, Request};
 
 /// What one run measured.
 #[derive(Debug)]
@@ -51,6 +51,8 @@ pub struct Report {
     pub off: Run,
     /// With caching on.
     pub on: Run,
+    /// What a rename leaves.
+    pub kept: Kept,
 }
 
 impl Report {
@@ -91,6 +93,8 @@ impl fmt::Display for Report {
         row("p99", millis(self.off.quantile(99)), millis(self.on.quantile(99)))?;
         row("hit rate", "-".to_owned(), format!("{:.1} %", self.on.hit_rate()))?;
         writeln!(f, "\ndatabase queries saved: {:.1} %", self.saved())?;
+        let Kept { airports, by_row, by_table } = self.kept;
+        writeln!(f, "of {airports} cached airports a rename left {by_row} by row, {by_table} by table")?;
         if cfg!(debug_assertions) {
             writeln!(
                 f,
