@@ -9,7 +9,7 @@ struct Users {
 }
 
 impl Users {
-    #[cached(prefix = "queued-user", key = "{id}", cache = self.cache, entry = user_entry, write_behind = self.renames)]
+    #[cached(prefix = "queued-user", key = "{id}", cache = self.cache, entry = user_entry, value = String, write_behind = self.renames)]
     async fn name(&self, id: u32) -> Outcome<Option<String>> {
         Ok((id == 1).then(|| "loaded".to_owned()))
     }
