@@ -385,11 +385,11 @@ impl<'a, O, V: Value> Call<'a, O, V> {
                 let search = Search::after(miss, raw, entry.expected(), late_tags);
                 self.state.search = Some(search.of_nothing(self.state.read.as_ref()));
             }
-            if let First::Leads(lead) = mem::replace(&mut self.state.first, First::Asks) {
+            if let First::Leads(lead) = mem::take(&mut self.state.first) {
+                self.state.first = First::Asks;
                 self.state.search.iter_mut().for_each(Search::unread);
                 Some(*lead)
             } else {
-                self.state.first = First::Reads;
                 self.join().await?
             }
         };
@@ -560,10 +560,12 @@ impl<'a, O, V: Value> Call<'a, O, V> {
         let Some(search) = &mut self.state.search else { return End::Unheld };
         let end = search.find(raw, Some(lead), |usable| entry.revive(raw, outcome, usable)).await;
         if let First::Asks = mem::take(&mut self.state.first) {
-            raw.looked(matches!(end, End::Held(_)));
+            let reason = search.reason();
+            raw.looked(matches!(end, End::Held(_)) && reason == MissReason::Absent);
             match &end {
-                End::Found(found) => raw.hit(found.age),
-                End::Held(_) | End::Unheld => raw.record(Event::Miss(search.reason())),
+                // What came with the first answer.
+                End::Found(found) if reason == MissReason::Absent => raw.hit(found.age),
+                End::Found(_) | End::Held(_) | End::Unheld => raw.record(Event::Miss(reason)),
             }
         }
         end

@@ -33,8 +33,9 @@ pub(crate) struct Search {
     over: Token,
     /// The read found nothing, and these versions of the tags: until the first request.
     vacant: Option<Few<Option<Version>>>,
-    /// Whether the next request is the first that the call sends.
+    /// Whether the next request is the first that the call sends, and its answer the first.
     is_first: bool,
+    is_unread: bool,
     pauses: Pauses,
 }
 
@@ -64,12 +65,13 @@ impl Search {
     pub(crate) fn after(miss: Miss, raw: &RawEntry, expected: Expected, late_tags: bool) -> Self {
         let pauses = Pauses::new(raw.wait());
         let (over, vacant) = (Token::NONE, None);
-        Self { expected, late_tags, miss, turned_down: 0, over, vacant, is_first: false, pauses }
+        let (is_first, is_unread) = (false, false);
+        Self { expected, late_tags, miss, turned_down: 0, over, vacant, is_first, is_unread, pauses }
     }
 
     /// There was no read.
     pub(crate) const fn unread(&mut self) {
-        self.is_first = true;
+        (self.is_first, self.is_unread) = (true, true);
     }
 
     /// Where that read found nothing at all, what it showed of the tags counts as captured: the load begins later.
@@ -103,6 +105,14 @@ impl Search {
 
     /// What the answer to the request means. A value that came with it is judged by these very bytes.
     pub(crate) async fn answered(&mut self, raw: &RawEntry, answer: Answer) -> Step<Usable> {
+        if std::mem::take(&mut self.is_unread) {
+            // What a read would have shown.
+            self.miss.reason = match &answer {
+                Answer::Failed => MissReason::StoreFailed,
+                Answer::Busy(..) => MissReason::Pending,
+                Answer::Held(_) | Answer::Late | Answer::Found(..) => MissReason::Absent,
+            };
+        }
         match answer {
             Answer::Held(held) => Step::End(End::Held(held)),
             // G6: the call loads all the same.

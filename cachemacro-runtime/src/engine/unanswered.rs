@@ -95,13 +95,14 @@ impl Fill {
     async fn send(&self, attempt: Attempt) {
         let (core, counters) = (&self.core, self.site.as_ref().map(|(_, counters)| &**counters));
         let write = Write::new(&self.key, self.bytes.clone(), self.life).with_guard(self.guard);
-        // No caller waits for it, so no caller's time bounds it: the store's own timeouts do.
+        // No caller waits for either, so no caller's time bounds them: the store's own timeouts do.
         let filled = core.timed_first(counters, "write", core.store.write_one(write));
         let filled = match &self.prolonged {
             None => filled.await,
             Some((keys, life)) => {
                 // Counted where it fails; the value is stored all the same.
-                let prolonged = Box::pin(core.timed_at(counters, "capture", core.store.capture(keys, *life)));
+                let prolonged =
+                    Box::pin(core.timed_first(counters, "capture", core.store.capture(keys, *life)));
                 tokio::join!(filled, prolonged).0
             }
         };

@@ -3,8 +3,8 @@
 //! A read that finds nothing is a round trip that only leads to the next one. Where a function's last looks all found nothing, its next
 //! call leaves it out, and the request for the lease decides: nothing is there and the lease is taken, or the store gives back what is
 //! there, a value or who holds the lease. For the protocol that is a caller whose read found nothing as it began: what may have been stored
-//! since is what the request shows (G1). A guess that was wrong costs that call one request that combines with no others' reads; after it
-//! the function's calls read first again.
+//! since is what the request shows (G1). A guess that was wrong costs that call two requests in the place of a read that combines with
+//! others': one to take the lease, refused, and one that gives back what is there. After it the function's calls read first again.
 
 use crate::engine::flight::{AsOf, Lead};
 use crate::engine::raw::RawEntry;

@@ -9,6 +9,7 @@ mod finding;
 pub mod geo;
 pub mod load;
 pub mod model;
+mod questions;
 pub mod repository;
 pub mod routes;
 pub mod senses;

@@ -31,7 +31,7 @@ drive   sends the same mix to a service that runs already (port 3000), so many s
 cold    starts against an empty cache, without and with a warm-up before the first request, and tells what the first
         seconds are like (10), at so many requests a second (300), over a database that is so far away (10 ms).
 
-With REDIS_URL the cache is in Redis or Valkey. With EMBEDDER_URL and EMBEDDER_DIMENSIONS a model says which questions mean the same.
+With REDIS_URL the cache is in Redis or Valkey. With EMBEDDER_URL, EMBEDDER_MODEL and EMBEDDER_DIMENSIONS a model says which questions mean the same.
 ";
 
 enum Command {

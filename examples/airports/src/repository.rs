@@ -17,6 +17,7 @@ use sqlx::{QueryBuilder, Row, Sqlite};
 use crate::error::Result;
 use crate::geo::Point;
 use crate::model::{Airport, Distance, Filter, Page, Runway, Statistics};
+use crate::questions::folded;
 
 /// Names change often, and are in a table of their own: what is made of the rest stays cached.
 const SCHEMA: &str = "
@@ -24,6 +25,7 @@ const SCHEMA: &str = "
         icao        TEXT PRIMARY KEY,
         iata        TEXT,
         city        TEXT NOT NULL,
+        folded_city TEXT NOT NULL,
         subdivision TEXT NOT NULL,
         country     TEXT NOT NULL,
         elevation   REAL NOT NULL,
@@ -33,6 +35,7 @@ const SCHEMA: &str = "
     ) WITHOUT ROWID;
     CREATE INDEX IF NOT EXISTS airports_by_iata ON airports (iata) WHERE iata IS NOT NULL;
     CREATE INDEX IF NOT EXISTS airports_by_country ON airports (country);
+    CREATE INDEX IF NOT EXISTS airports_by_city ON airports (folded_city);
     CREATE TABLE IF NOT EXISTS names (
         icao        TEXT PRIMARY KEY REFERENCES airports ON DELETE CASCADE,
         name        TEXT NOT NULL
@@ -46,7 +49,7 @@ const SCHEMA: &str = "
     CREATE INDEX IF NOT EXISTS runways_by_airport ON runways (icao, name);
 ";
 
-/// Rows of one `INSERT`; `SQLite` takes 32,766 parameters, and a row has nine.
+/// Rows of one `INSERT`; `SQLite` takes 32,766 parameters, and a row has ten.
 const ROWS: usize = 500;
 
 /// Connections of one process share locks on memory: more of them than cores get in one another's way.
@@ -165,14 +168,14 @@ impl Repository {
         Ok(rows.iter().map(by_code).collect::<sqlx::Result<_>>()?)
     }
 
-    /// The airports of these cities, by name, fifty at most.
+    /// The airports of these cities, as [`folded`] writes them, by name, fifty at most.
     ///
     /// # Errors
     /// Where the database fails.
     pub async fn of_cities(&self, cities: &[String]) -> Result<Vec<Airport>> {
         let cities = serde_json::Value::from(cities).to_string();
         let rows = sqlx::query(
-            "SELECT * FROM airports JOIN names USING (icao) WHERE lower(city) IN (SELECT value FROM json_each(?1)) ORDER BY name, icao LIMIT 50",
+            "SELECT * FROM airports JOIN names USING (icao) WHERE folded_city IN (SELECT value FROM json_each(?1)) ORDER BY name, icao LIMIT 50",
         )
         .bind(cities)
         .fetch_all(self.counted().await)
@@ -355,12 +358,13 @@ impl Repository {
         let mut transaction = self.db.begin().await?;
         for rows in airports.chunks(ROWS) {
             let mut insert = QueryBuilder::<Sqlite>::new(
-                "INSERT INTO airports (icao, iata, city, subdivision, country, elevation, latitude, longitude, time_zone) ",
+                "INSERT INTO airports (icao, iata, city, folded_city, subdivision, country, elevation, latitude, longitude, time_zone) ",
             );
             insert.push_values(rows, |mut row, airport| {
                 row.push_bind(&airport.icao)
                     .push_bind(&airport.iata)
                     .push_bind(&airport.city)
+                    .push_bind(folded(&airport.city))
                     .push_bind(&airport.subdivision)
                     .push_bind(&airport.country)
                     .push_bind(airport.elevation)
@@ -370,7 +374,7 @@ impl Repository {
             });
             // Not `REPLACE`, which would take the runways along.
             insert.push(
-                " ON CONFLICT (icao) DO UPDATE SET iata = excluded.iata, city = excluded.city,
+                " ON CONFLICT (icao) DO UPDATE SET iata = excluded.iata, city = excluded.city, folded_city = excluded.folded_city,
                   subdivision = excluded.subdivision, country = excluded.country, elevation = excluded.elevation,
                   latitude = excluded.latitude, longitude = excluded.longitude, time_zone = excluded.time_zone",
             );

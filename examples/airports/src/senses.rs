@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
 
 use crate::load::Failure;
+use crate::questions::meanings;
 
 /// What makes vectors of questions.
 #[derive(Clone)]
@@ -41,10 +42,13 @@ impl Senses {
     /// Where a variable makes no sense.
     pub fn env() -> std::result::Result<Self, Failure> {
         let Ok(uri) = env::var("EMBEDDER_URL") else { return Ok(Self::default()) };
-        let model = env::var("EMBEDDER_MODEL").unwrap_or_else(|_| "default".to_owned());
-        let dimensions =
-            env::var("EMBEDDER_DIMENSIONS").map_err(|_| "EMBEDDER_URL needs EMBEDDER_DIMENSIONS")?;
-        Ok(Self(Arc::new(Http { uri: uri.parse()?, model, dimensions: dimensions.parse()? })))
+        let uri: Uri = uri.parse()?;
+        if uri.scheme_str() != Some("http") || uri.host().is_none() {
+            return Err("EMBEDDER_URL is not like http://127.0.0.1:8080/v1/embeddings".into());
+        }
+        let needed = |name| env::var(name).map_err(|_| format!("EMBEDDER_URL needs {name}"));
+        let (model, dimensions) = (needed("EMBEDDER_MODEL")?, needed("EMBEDDER_DIMENSIONS")?.parse()?);
+        Ok(Self(Arc::new(Http { uri, id: format!("{model}:{dimensions}"), model, dimensions })))
     }
 
     /// As the attribute takes it.
@@ -76,15 +80,7 @@ impl Embedder for Words {
 
 fn vector(text: &str) -> Vec<f32> {
     let mut vector = vec![0.0; DIMENSIONS];
-    for word in text.to_lowercase().split(|letter: char| !letter.is_alphanumeric()) {
-        let word = match word {
-            "" | "a" | "an" | "any" | "are" | "is" | "of" | "the" | "there" | "to" | "what" | "which" => {
-                continue;
-            }
-            "airfield" | "airfields" | "aerodrome" | "aerodromes" | "airports" => "airport",
-            "about" | "around" | "by" | "close" | "nearby" => "near",
-            other => other,
-        };
+    for word in meanings(text) {
         // FNV-1a: the same in every process and every release.
         let hash = word
             .bytes()
@@ -97,6 +93,7 @@ fn vector(text: &str) -> Vec<f32> {
 /// A model behind HTTP, without TLS: beside the service.
 struct Http {
     uri: Uri,
+    id: String,
     model: String,
     dimensions: usize,
 }
@@ -122,8 +119,8 @@ struct Embedded {
 
 #[async_trait]
 impl Embedder for Http {
-    fn id(&self) -> &'static str {
-        &self.model
+    fn id(&self) -> &str {
+        &self.id
     }
 
     fn dimensions(&self) -> usize {
@@ -145,12 +142,14 @@ struct Told(String);
 impl Http {
     async fn ask(&self, texts: &[&str]) -> std::result::Result<Vec<Vec<f32>>, Failure> {
         let authority = self.uri.authority().ok_or("EMBEDDER_URL names no host")?;
-        let stream = TcpStream::connect((authority.host(), authority.port_u16().unwrap_or(80))).await?;
+        let host = authority.host().trim_matches(['[', ']']);
+        let stream = TcpStream::connect((host, authority.port_u16().unwrap_or(80))).await?;
         let (mut sender, driver) = handshake(TokioIo::new(stream)).await?;
         // Its error is seen by the request that is under way.
         let driving = tokio::spawn(driver);
         let body = serde_json::to_vec(&Asked { model: &self.model, input: texts })?;
-        let request = Request::post(self.uri.path())
+        let target = self.uri.path_and_query().map_or("/", |target| target.as_str());
+        let request = Request::post(target)
             .header("host", authority.as_str())
             .header("content-type", "application/json")
             .body(Full::new(Bytes::from(body)))?;

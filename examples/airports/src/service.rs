@@ -3,13 +3,12 @@
 //! No write says what it makes outdated: the repository's connections are watched. What a load reads is `recorded`, and evicted with the tables
 //! that it read. Only the entry of an airport says that it is made of two rows, so that a write of others leaves it alone.
 
-use std::future::{Ready, ready};
-
 use cachemacro::{Cache, Warmed, Warming, cache_config, cached};
 use cachemacro_sql::row;
 
 use crate::error::{Error, Result};
 use crate::model::{Airport, Distance, Filter, Neighbor, Page, Reply, Runway, Statistics, Vicinity};
+use crate::questions::{name_the_same, phrases};
 use crate::repository::Repository;
 use crate::senses::Senses;
 
@@ -242,7 +241,7 @@ impl Airports {
         self.repository.statistics(country).await
     }
 
-    /// The airports of the cities that a question names. Questions that mean the same share an answer, if they name the same cities: "airports near Berlin" and
+    /// The airports of the cities that a question names. Questions that mean the same share an answer, if they name the same places: "airports near Berlin" and
     /// "airfields close to Berlin", and not "airports near Bern". What nothing is known of is not kept: anybody can think of more of it.
     ///
     /// # Errors
@@ -252,7 +251,7 @@ impl Airports {
         similar = question,
         threshold = 0.9,
         embedder = self.senses.embedder(),
-        confirm = names_the_same,
+        confirm = name_the_same,
         scope = "shared",
         recorded,
         unless = result.airports.is_empty()
@@ -270,33 +269,6 @@ impl Airports {
     async fn runways_of(&self, icao: &str) -> Result<Vec<Runway>> {
         self.repository.runways(icao).await
     }
-}
-
-/// Whether a question names all cities of the reply to another one, and no word more than that one that begins with a capital letter.
-fn names_the_same(asked: &str, stored: &str, reply: &Reply) -> Ready<bool> {
-    let said = phrases(asked);
-    let names = |text: &str| {
-        let words = text.split(|letter: char| !letter.is_alphanumeric()).skip(1);
-        words.filter(|word| word.starts_with(char::is_uppercase)).count()
-    };
-    ready(
-        reply.cities.iter().all(|city| said.contains(&city.to_lowercase())) && names(asked) == names(stored),
-    )
-}
-
-/// What may be a city's name in a question: up to three words that stand together.
-fn phrases(question: &str) -> Vec<String> {
-    let question = question.to_lowercase();
-    let words: Vec<&str> = question
-        .split(|letter: char| !letter.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .take(64)
-        .collect();
-    let mut phrases: Vec<String> =
-        (1..=3).flat_map(|length| words.windows(length).map(|words| words.join(" "))).collect();
-    phrases.sort_unstable();
-    phrases.dedup();
-    phrases
 }
 
 /// The tags of what is made of an airport's own rows alone.

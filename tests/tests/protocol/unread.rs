@@ -8,6 +8,8 @@
 //! | what a kept evict may be about is not asked for | `what_a_failed_evict_was_about_is_not_served_by_a_request_either` |
 //! | only who leads does without a read | `while_another_call_leads_a_call_reads_and_finds_what_is_there` |
 //! | a value that ages, and versions of tags, need a read | `what_only_a_read_shows_is_read` |
+//! | a wait for another's load is a miss, with that reason | `another_process_that_loads_is_waited_for` |
+//! | a request that failed is told as a read that did | `where_the_store_fails_the_function_runs_and_the_next_call_reads_first` |
 //! | a request that failed ends the guess | `where_the_store_fails_the_function_runs_and_the_next_call_reads_first` |
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -177,6 +179,8 @@ async fn another_process_that_loads_is_waited_for(rig: Rig) {
     };
     assert_eq!(tokio::join!(elsewhere, here), (100, 100));
     assert_eq!(load.loads.load(Ordering::SeqCst), 1);
+    let total = process.cache.stats().total;
+    assert_eq!((total.hits, total.misses_for(MissReason::Pending)), (0, 1), "as a read would have told");
 }
 
 /// Upholds G7.
@@ -203,7 +207,8 @@ async fn where_the_store_fails_the_function_runs_and_the_next_call_reads_first(r
         }
     }
     process.cache.stored().await;
-    assert_eq!(process.cache.stats().total.hits, 0);
+    let total = process.cache.stats().total;
+    assert_eq!((total.hits, total.misses_for(MissReason::StoreFailed)), (0, 4), "as a read would have told");
 }
 
 async fn what_only_a_read_shows_is_read(rig: Rig) {

@@ -154,9 +154,13 @@ impl Record {
         }
     }
 
-    /// Key, bytes and what was decoded from them.
+    /// Key, bytes and what was decoded from them, which has in it what is left of bytes that were cut.
     pub(super) fn weight(&self) -> usize {
-        weigh(&self.key, self.length()) + self.decoded().iter().map(|decoded| decoded.weight()).sum::<usize>()
+        let bytes = match &self.content {
+            Content::Whole(whole) => whole.bytes.len(),
+            Content::Cut(_) => 0,
+        };
+        weigh(&self.key, bytes) + self.decoded().iter().map(|decoded| decoded.weight()).sum::<usize>()
     }
 
     /// The same with this value, which takes the place of one of the same arguments.

@@ -131,6 +131,10 @@ impl Place {
         let foreign = async {
             while began.elapsed() < lasts {
                 round += 1;
+                for process in &mut processes {
+                    let ended = process.0.try_wait().expect("it can be asked");
+                    assert!(ended.is_none(), "a process ended by itself: {ended:?}");
+                }
                 let sql = "UPDATE numbers SET n = n + 1 WHERE id = $1";
                 let written = sqlx::query(sql).bind(1 + round % KEYS).execute(pool).await;
                 // Another may be in its way: an own failure is none of the cache's.
