@@ -29,13 +29,11 @@ async fn two_children_of_one_process_draw_different_ids() {
 
 /// Where the runtime uses a generator that lies in its memory, and what for: nothing that two processes must not draw alike.
 const GENERATORS: &[(&str, &str)] = &[
-    ("calls/update.rs", "a pause"),
     ("calls/write_behind/owner.rs", "a pause"),
     ("engine/core.rs", "jitter of a TTL"),
     ("engine/lease.rs", "a pause"),
     ("engine/verifying.rs", "which hits are looked at"),
     ("ground/pauses.rs", "a pause"),
-    ("store/contract.rs", "a pause"),
     ("store/memory/space.rs", "the seed of a hash, of this process's own map"),
     ("store/redis/cluster/topology.rs", "the order in which nodes are asked"),
     ("store/redis/upkeep.rs", "how long a connection lives"),
