@@ -88,6 +88,7 @@ impl Record {
     }
 
     /// How many bytes are there.
+    #[cfg(test)]
     pub(super) fn length(&self) -> usize {
         match &self.content {
             Content::Whole(whole) => whole.bytes.len(),
