@@ -236,7 +236,7 @@ async fn what_was_matched_can_be_asked(rig: Rig) {
     let faq = Faq::one(&rig);
     let asks = |question: &'static str| {
         let faq = faq.clone();
-        async move { faq.answer_entry(&7, question).similar(question).await.expect("it answers") }
+        async move { faq.answer_entry(7, question).similar(question).await.expect("it answers") }
     };
     assert_eq!(asks("airports near Berlin").await, None);
     let answer = faq.stored(7, "airports near Berlin").await;
@@ -248,8 +248,8 @@ async fn what_was_matched_can_be_asked(rig: Rig) {
     assert!(!format!("{alike:?}").contains("Berlin"));
     assert_eq!(asks("airports near Bern").await, None);
     // In another scope there is none; and any question may be asked in the scope of an entry.
-    assert_eq!(faq.answer_entry(&8, "x").similar("airports near Berlin").await.expect("it answers"), None);
-    assert!(faq.answer_entry(&7, "x").similar("airports near Berlin").await.expect("it answers").is_some());
+    assert_eq!(faq.answer_entry(8, "x").similar("airports near Berlin").await.expect("it answers"), None);
+    assert!(faq.answer_entry(7, "x").similar("airports near Berlin").await.expect("it answers").is_some());
     let plain = faq.cache.entry::<String>("faq", "x").similar("x").await;
     assert_eq!(plain.expect_err("no function's").kind(), ErrorKind::Config);
     assert_eq!(faq.loads(), 1);
@@ -273,7 +273,7 @@ async fn no_answer_leaves_its_scope_whatever_documents_say(rig: Rig) {
                 document.with_vector(Model::vector("airports near Berlin")).expect("it has a direction");
             faq.lay(&space, &document.with_scope(Scope::of([scope, "test:1"]))).await;
             assert_ne!(faq.answer(9, "airfields close to Berlin").await, secret, "{key} {text} {scope}");
-            faq.answer_entry(&9, "airfields close to Berlin").evict().await.expect("evicted");
+            faq.answer_entry(9, "airfields close to Berlin").evict().await.expect("evicted");
         }
     }
     assert!(faq.search.alike_stats().gone >= 3, "they were looked at: {:?}", faq.search.alike_stats());
@@ -285,7 +285,7 @@ async fn an_answer_that_a_read_would_not_give_is_none(rig: Rig) {
     for way in ["key", "tag", "tag of the question", "prefix", "clear", "lost"] {
         let answer = one.stored(7, "airports near Berlin").await;
         assert_eq!(other.answer(7, ask).await, answer, "{way}");
-        let entry = one.answer_entry(&7, "airports near Berlin");
+        let entry = one.answer_entry(7, "airports near Berlin");
         match way {
             "key" => drop(entry.evict().await.expect("evicted")),
             "tag" => one.cache.evict_tags(["faq:7"]).await.expect("evicted"),
@@ -302,7 +302,7 @@ async fn an_answer_that_a_read_would_not_give_is_none(rig: Rig) {
         for process in [&one, &other] {
             let loaded = process.answer(7, ask).await;
             assert!(loaded != answer && loaded.contains(ask), "{way}: {loaded}");
-            process.answer_entry(&7, ask).evict().await.expect("evicted");
+            process.answer_entry(7, ask).evict().await.expect("evicted");
         }
     }
     // A put is found as the answer that it is.
@@ -318,7 +318,7 @@ async fn an_answer_that_a_read_would_not_give_is_none(rig: Rig) {
     }
     let recent = Mode::MaxAge(Duration::ZERO).scope(other.answer(7, ask)).await;
     assert_ne!(recent, "corrected");
-    other.answer_entry(&7, ask).evict().await.expect("evicted");
+    other.answer_entry(7, ask).evict().await.expect("evicted");
     assert_eq!(other.answer(7, ask).await, "corrected");
 }
 
@@ -354,14 +354,14 @@ async fn what_differs_is_refused_and_counted_by_what_differs(rig: Rig) {
 async fn a_hit_by_another_wording_stores_nothing_and_lengthens_nothing(rig: Rig) {
     let faq = Faq::one(&rig);
     faq.stored(7, "airports near Berlin").await;
-    let own = faq.answer_entry(&7, "airports near Berlin");
+    let own = faq.answer_entry(7, "airports near Berlin");
     let before = own.meta().await.expect("it answers").expect("it is there");
     let ask = "airfields close to Berlin";
     for _ in 0..3 {
         faq.answer(7, ask).await;
     }
     faq.written().await;
-    assert!(!faq.answer_entry(&7, ask).has().await.expect("it answers"));
+    assert!(!faq.answer_entry(7, ask).has().await.expect("it answers"));
     let after = own.meta().await.expect("it answers").expect("it is there");
     assert!(after.ttl <= before.ttl && after.age >= before.age, "{before:?} {after:?}");
     assert_eq!((faq.loads(), faq.search.stats().written), (1, 1));
@@ -390,7 +390,7 @@ async fn vectors_of_two_models_are_never_compared(rig: Rig) {
     let answer = one.stored(7, "airports near Berlin").await;
     assert_ne!(two.answer(7, "airfields close to Berlin").await, answer);
     two.written().await;
-    two.answer_entry(&7, "airfields close to Berlin").evict().await.expect("evicted");
+    two.answer_entry(7, "airfields close to Berlin").evict().await.expect("evicted");
     assert_eq!(one.answer(7, "aerodromes close to Berlin").await, answer);
 }
 
@@ -416,13 +416,13 @@ async fn answers_that_are_gone_make_room_for_the_next(rig: Rig) {
     let mut sorted = wordings.to_vec();
     sorted.sort_unstable();
     for wording in &sorted[..5] {
-        faq.answer_entry(&7, format!("{wording} Berlin")).evict().await.expect("evicted");
+        faq.answer_entry(7, format!("{wording} Berlin")).evict().await.expect("evicted");
     }
     let loads = faq.loads();
     let ask = "aerodromes around Berlin";
     let first = faq.answer(7, ask).await;
     if !answers.contains(&first) {
-        faq.answer_entry(&7, ask).evict().await.expect("evicted");
+        faq.answer_entry(7, ask).evict().await.expect("evicted");
         assert!(answers.contains(&faq.answer(7, ask).await), "what was gone is not looked at again");
     }
     assert!(faq.loads() <= loads + 1);
@@ -443,7 +443,7 @@ async fn questions_of_any_kind_are_answered(rig: Rig) {
         faq.cache.clear().await.expect("cleared");
         // What it was asked of by vectors, too.
         faq.stored(7, question).await;
-        faq.answer_entry(&7, question).similar(question).await.expect("an answer");
+        faq.answer_entry(7, question).similar(question).await.expect("an answer");
         faq.loads.store(0, Ordering::SeqCst);
     }
 }
@@ -515,7 +515,7 @@ async fn what_is_sealed_shares_no_answers() {
     faq.written().await;
     assert_eq!((faq.search.stats().sealed, faq.search.stats().written), (2, 0));
     assert_eq!(faq.model.calls.load(Ordering::SeqCst), 0, "its text is told to no model");
-    let refused = faq.answer_entry(&7, "x").similar("x").await.expect_err("it is sealed");
+    let refused = faq.answer_entry(7, "x").similar("x").await.expect_err("it is sealed");
     assert_eq!(refused.kind(), ErrorKind::Config);
     assert!(faq.index.scan("faq:", None).await.expect("it answers").laid.is_empty());
 }
@@ -529,5 +529,5 @@ async fn a_call_without_anybody_beside_its_cache_is_as_any_other() {
     let answer = faq.answer(7, "airports near Berlin").await;
     assert_ne!(faq.answer(7, "airfields close to Berlin").await, answer);
     assert_eq!(faq.model.calls.load(Ordering::SeqCst), 0);
-    assert_eq!(faq.answer_entry(&7, "x").similar("x").await.expect_err("nobody").kind(), ErrorKind::Config);
+    assert_eq!(faq.answer_entry(7, "x").similar("x").await.expect_err("nobody").kind(), ErrorKind::Config);
 }

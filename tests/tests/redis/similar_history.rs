@@ -387,7 +387,7 @@ async fn until(tasks: &mut JoinSet<()>, what: &str, done: impl Fn() -> bool) {
         }
     };
     let done = wait_until(what, 2 * DEADLINE, async || done());
-    tokio::select! { () = over => panic!("no task ends"), _ = done => {} }
+    tokio::select! { () = over => panic!("no task ends"), () = done => {} }
 }
 
 async fn has_no_stale_and_no_strange_answer(rig: Rig, server: Option<&RedisServer>) {

@@ -160,6 +160,7 @@ async fn two(rig: &Rig) -> (Arc<Users>, Arc<Users>, Database) {
     (one, service(rig.process().cache, &database).await, database)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is compared with what functions return")]
 fn some(name: &str) -> Result<Option<String>, Refused> {
     Ok(Some(name.to_owned()))
 }
