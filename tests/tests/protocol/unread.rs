@@ -169,11 +169,11 @@ async fn another_process_that_loads_is_waited_for(rig: Rig) {
     let elsewhere = slow(&other.cache, 100, Some(&load));
     let here = async {
         load.began().await;
-        let leases = process.faults.count(Op::Lease);
+        let gate = process.faults.gate_after(Op::Lease);
         let ended = async {
-            let asked = || process.faults.count(Op::Lease) > leases;
-            wait_until("the lease was asked for", DEADLINE, async || asked()).await;
+            gate.reached().await;
             load.end.notify_one();
+            gate.open();
         };
         tokio::join!(slow(&process.cache, 100, Some(&load)), ended).0
     };
