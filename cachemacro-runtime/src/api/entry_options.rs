@@ -59,6 +59,9 @@ impl<T: Value> Entry<T> {
 
     /// The same entry, whose question may be answered with the answer to another one, where somebody beside the cache finds those. The tags that it has by
     /// now are the same for all questions.
+    ///
+    /// What is said of the question is made here, of arguments that the function's body takes with it: each call pays for it, a hit too, with a key without its question, a
+    /// copy of the question and one of the embedder.
     #[doc(hidden)]
     #[must_use]
     pub fn with_similar(mut self, similar: impl FnOnce() -> Similar<T>) -> Self {

@@ -152,18 +152,22 @@ where
     }
     let Some(raw) = entry.usable() else { return body.await };
     let mut call = Call::new(&entry, raw, outcome, entry.has_late_tags(&rules));
-    // G6: the load has what the look leaves of the call's time.
-    let look = async { (call.look(sent.and_then(Sent::placed)).await, spending::left()) };
+    // G6: the load has what the look leaves of the call's time, and the look for the answer to another question.
+    let look = async {
+        let mut looked = call.look(sent.and_then(Sent::placed)).await;
+        if let Err(miss) = looked
+            && call.may_be_alike()
+            && let Some(value) = on_heap(|| similar::answer(&entry, raw, miss)).await
+        {
+            looked = Ok(outcome.wrap(value));
+        }
+        (looked, spending::left())
+    };
     let (looked, left) = spending::within(entry.deadline(), look).await;
     let miss = match looked {
         Ok(hit) => return hit,
         Err(miss) => miss,
     };
-    if call.may_be_alike()
-        && let Some(value) = on_heap(|| similar::answer(&entry, raw, miss)).await
-    {
-        return outcome.wrap(value);
-    }
     let served = if behind.background && call.state.elected.is_some() { call.serve() } else { None };
     if served.is_none() {
         raw.record(Event::Miss(miss.reason));

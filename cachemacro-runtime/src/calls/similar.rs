@@ -13,15 +13,19 @@
 //! ```
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
 
 use crate::engine::alike::{Asked, Candidate, Judged, Similar};
 use crate::engine::entry::Entry;
-use crate::engine::neighbour::Beside;
+use crate::engine::neighbour::{Beside, NEAR};
 use crate::engine::raw::RawEntry;
 use crate::engine::read::{Found, Miss};
 use crate::engine::spending;
+use crate::ground::clock::NEVER;
 use crate::ground::error::{Error, ErrorKind, Result};
-use crate::ground::panics::caught_future;
+use crate::ground::panics::{caught, caught_future};
 use crate::key::Key;
 use crate::observe::reason::MissReason;
 use crate::policy::freshness::Age;
@@ -30,6 +34,8 @@ use crate::policy::outcome::Value;
 
 /// The most questions that are looked at.
 const MOST: usize = 5;
+/// How long `confirm` may take for all of them together.
+const CONFIRM: Duration = Duration::from_secs(5);
 
 /// An answer to a question that means the same.
 pub(crate) struct Match<V> {
@@ -94,17 +100,35 @@ async fn find<V: Value>(
         threshold: similar.threshold,
         embedder: similar.embedder.as_ref(),
     };
-    // It has a deadline of its own.
-    let near = spending::free(caught_future(beside.near(&asked))).await.unwrap_or_default();
-    for candidate in near.into_iter().take(MOST) {
-        let judged = judge(entry, raw, similar, text, key, &candidate).await?;
+    let candidates = near(beside, &asked).await;
+    // G6: none of them may take long, and all together not much longer.
+    let mut confirms = CONFIRM;
+    for candidate in candidates.into_iter().take(MOST) {
+        let judged = judge(entry, raw, similar, text, key, &candidate, &mut confirms).await?;
         let outcome = judged.as_ref().map_or_else(|judged| *judged, |_| Judged::Answered);
-        beside.judged(&asked, &candidate, outcome);
+        // G9: a value that was found is returned, whatever becomes of who is told.
+        if caught(|| beside.judged(&asked, &candidate, outcome)).is_none() {
+            tracing::debug!("who is beside the cache panicked");
+        }
         if let Ok(found) = judged {
             return Ok(Some(found));
         }
     }
     Ok(None)
+}
+
+/// What whoever is beside the cache finds in the time that it says.
+async fn near(beside: &Arc<dyn Beside>, asked: &Asked<'_>) -> Vec<Candidate> {
+    let deadline = caught(|| beside.deadline()).unwrap_or(NEAR).min(NEVER);
+    // Also what does not wait to be polled may panic.
+    let near = spending::free(caught_future(async { beside.near(asked).await }));
+    match timeout(deadline, near).await {
+        Ok(near) => near.unwrap_or_default(),
+        Err(_) => {
+            tracing::debug!("who is beside the cache did not find what is near in time");
+            Vec::new()
+        }
+    }
 }
 
 /// The value of a candidate that is there, and answers the question.
@@ -115,6 +139,7 @@ async fn judge<V: Value>(
     text: &str,
     own: &Key,
     candidate: &Candidate,
+    confirms: &mut Duration,
 ) -> Result<Result<Match<V>, Judged>> {
     // Its key is written anew, in the scope of this call: what a document says of its own key decides nothing.
     let key = similar.frame.key(&candidate.text).ok().filter(|key| key != own);
@@ -125,7 +150,11 @@ async fn judge<V: Value>(
     };
     if let Some(confirm) = similar.confirm {
         let confirmed = async { confirm(text, &candidate.text, &found.value).await };
-        if spending::free(caught_future(confirmed)).await != Some(true) {
+        let began = Instant::now();
+        // What panics or is late has not confirmed it.
+        let confirmed = timeout(*confirms, spending::free(caught_future(confirmed))).await;
+        *confirms = confirms.saturating_sub(began.elapsed());
+        if confirmed != Ok(Some(true)) {
             return Ok(Err(Judged::Unconfirmed));
         }
     }
@@ -140,8 +169,8 @@ async fn read<V: Value>(
     key: Key,
 ) -> Result<Option<Found<V>>> {
     let other = entry.under_key(raw, similar, key);
-    // G1: it is read after the call began, with its stamps, as any other entry.
-    let looked = other.raw()?.look(other.expected()).await?;
+    // G1: it is read after the call began, with its stamps, as any other entry. G6: within what is left of the call's time.
+    let looked = other.raw()?.look_again(other.expected()).await?;
     let found = looked.decoded(|usable| other.decode(usable)).ok();
     Ok(found.filter(|found| matches!(found.age, Age::Fresh | Age::Due)))
 }

@@ -17,6 +17,9 @@ use crate::policy::site::Site;
 use crate::policy::ttl::Policy;
 use crate::store::RawCommands;
 
+/// How long a call waits for what is near, where whoever is beside the cache says nothing else.
+pub(crate) const NEAR: Duration = Duration::from_secs(1);
+
 /// Who keeps something beside the entries of a cache, such as an index to find them by: told of each value that is stored with
 /// [texts](crate::EntryRules::search). What it keeps is a hint: whoever finds a key by it reads the entry ([`Cache::entry_of`](crate::Cache::entry_of)), and evicts,
 /// tags, TTLs and schemas need nothing there.
@@ -62,13 +65,19 @@ pub trait Beside: Any + Send + Sync {
         let _ = commands;
     }
 
-    /// Questions of the same scope that may mean what is asked, the nearest first, none below the threshold. Only the first five are looked at. A panic in it is caught.
+    /// How long the cache waits for [`near`](Self::near): what takes longer has found nothing. Default: one second.
+    fn deadline(&self) -> Duration {
+        NEAR
+    }
+
+    /// Questions of the same scope that may mean what is asked, the nearest first, none below the threshold. Only the first five are looked at. A panic in it is caught. A call waits
+    /// for it, no longer than [`deadline`](Self::deadline): it is dropped then.
     async fn near(&self, asked: &Asked<'_>) -> Vec<Candidate> {
         let _ = asked;
         Vec::new()
     }
 
-    /// What became of one of them.
+    /// What became of one of them. Returns soon: a call waits. A panic in it is caught.
     fn judged(&self, asked: &Asked<'_>, candidate: &Candidate, judged: Judged) {
         let _ = (asked, candidate, judged);
     }

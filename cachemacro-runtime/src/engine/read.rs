@@ -137,6 +137,16 @@ impl RawEntry {
         Ok(self.look_as_of(expected).await?.0)
     }
 
+    /// [`look`](Self::look) of a call that has asked before: for as long as it may wait for the store yet.
+    pub(crate) async fn look_again(&self, expected: Expected) -> Result<Looked, Error> {
+        self.settle().await?;
+        let keys = [&*self.full];
+        let request = ReadRequest::new(&keys).with_versions(&self.tags);
+        let read = self.timed("read", self.core.store.read(request)).await?;
+        let (entry, versions) = read.into_one();
+        self.found(entry, &versions, expected).await
+    }
+
     /// [`look`](Self::look), and what the read showed of the tags.
     pub(crate) async fn look_as_of(&self, expected: Expected) -> Result<(Looked, AsOf), Error> {
         let core = &self.core;

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use cachemacro::{Asked, Candidate};
 
+use super::asked::LONGEST;
 use super::beside::Search;
 use super::lies::{Lies, scope};
 use crate::guard::Difference;
@@ -22,7 +23,7 @@ struct Near {
 
 impl Search {
     pub(super) async fn near_to(&self, asked: &Asked<'_>) -> Vec<Candidate> {
-        let deadline = Instant::now() + self.deadline;
+        let deadline = Instant::now() + self.deadline.min(LONGEST);
         self.judgements.asked();
         let lies = Lies::of(asked.namespace, asked.key).filter(|_| asked.text.len() <= MOST_TEXT);
         let query = Query::of(asked.text, &self.words).threshold(asked.threshold);
@@ -41,7 +42,9 @@ impl Search {
             }
         };
         let space = self.space(&lies.questions);
-        if space.catch_up(self.index(), self.within, deadline).await.is_err() {
+        // Half of what is left is for the search of what is there.
+        let patience = deadline.saturating_duration_since(Instant::now()) / 2;
+        if space.catch_up_soon(self.index(), self.within, patience).await.is_err() {
             self.counts.partial.one();
         }
         let (guard, text, own) = (self.guard.clone(), asked.text.to_owned(), lies.key.to_owned());
@@ -61,7 +64,10 @@ impl Search {
             });
             near.take(MOST).collect::<Vec<_>>()
         };
-        let near = space.look(look).await;
+        let Ok(near) = space.look(deadline, look).await else {
+            self.judgements.not_searched();
+            return Vec::new();
+        };
         self.judgements.nearest(near.first().map_or(0.0, |near| near.candidate.score));
         let mut candidates = Vec::new();
         let mut is_any = false;

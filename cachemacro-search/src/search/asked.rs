@@ -231,9 +231,10 @@ impl Searching<'_> {
         let (found, is_whole) = match method {
             Method::Fuzzy => {
                 let candidates = query.clone().everything().limit(Fuzzy::candidates(self.limit));
-                let candidates = space.look(move |mirror| mirror.candidates(&candidates)).await;
-                let (read, is_whole) = reader.read(candidates, usize::MAX).await;
-                (self.as_typed(&query, text, read, texts), is_whole)
+                let candidates = space.look(deadline, move |mirror| mirror.candidates(&candidates)).await;
+                let is_searched = candidates.is_ok();
+                let (read, is_whole) = reader.read(candidates.unwrap_or_default(), usize::MAX).await;
+                (self.as_typed(&query, text, read, texts), is_searched && is_whole)
             }
             Method::Vector => reader.first(&query, Mirror::vector).await,
             Method::Exact => reader.first(&query, Mirror::exact).await,
@@ -265,7 +266,7 @@ impl Searching<'_> {
 }
 
 /// The longest that a search may take.
-const LONGEST: Duration = Duration::from_secs(3_600);
+pub(super) const LONGEST: Duration = Duration::from_secs(3_600);
 
 /// Reads what documents point to.
 struct Reader<'a> {
@@ -287,16 +288,18 @@ impl Reader<'_> {
         method: fn(&Mirror, &Query) -> Vec<Found>,
     ) -> (Vec<Match<T>>, bool) {
         let limit = query.limit;
-        let mut most = limit;
+        let (mut most, mut so_far) = (limit, Vec::new());
         loop {
             let wanted = query.clone().limit(most);
-            let found = self.space.look(move |mirror| method(mirror, &wanted)).await;
+            let found = self.space.look(self.deadline, move |mirror| method(mirror, &wanted)).await;
+            let Ok(found) = found else { return (so_far, false) };
             let is_all = found.len() < most;
             let (read, is_whole) = self.read(found, limit).await;
             // What was gone has left the mirror: each round finds fewer of those.
             if read.len() >= limit || is_all || !is_whole {
                 return (read, is_whole);
             }
+            so_far = read;
             most = most.saturating_mul(2).max(AT_ONCE);
         }
     }

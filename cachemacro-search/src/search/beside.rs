@@ -11,8 +11,8 @@ use cachemacro::{Asked, Beside, Candidate, Judged, Stored};
 use super::counts::{Counts, SearchStats};
 use super::embedding::Embedding;
 use super::judgements::{AlikeStats, Judgements};
-use super::lies::Lies;
-use super::queue::{Job, Queue, beginnings};
+use super::lies::{Lies, is_of_questions, scope};
+use super::queue::{Job, Question, Queue, beginnings};
 use super::space::Space;
 use crate::error::Error;
 use crate::guard::Guard;
@@ -24,6 +24,10 @@ use crate::text::{Analyzer, MOST_TEXT};
 const WITHIN: Duration = Duration::from_millis(250);
 /// How long a search may take.
 const DEADLINE: Duration = Duration::from_secs(1);
+/// What a search may take longer than its deadline before it is given up by the cache that waits for it.
+const BEYOND: Duration = Duration::from_millis(100);
+/// So many bytes of questions are kept of a function.
+const MOST_QUESTIONS: usize = 64 << 20;
 
 /// Makes the values of a cache findable: put beside it, it keeps a small document of each value that a function with `search` stores, in this process or on the server of the
 /// cache's store, and by [`SearchCache::search`](crate::SearchCache::search) they are found.
@@ -72,7 +76,7 @@ const DEADLINE: Duration = Duration::from_secs(1);
 pub struct Search {
     pub(super) words: Analyzer,
     documents: usize,
-    bytes: usize,
+    bytes: Option<usize>,
     pub(super) within: Duration,
     pub(super) deadline: Duration,
     index: OnceLock<Arc<dyn Index>>,
@@ -109,7 +113,7 @@ impl Search {
             queue: Arc::new(Queue::new(words.clone(), counts.clone(), embedding.clone())),
             words,
             documents: Mirror::USUAL,
-            bytes: usize::MAX,
+            bytes: None,
             within: WITHIN,
             deadline: DEADLINE,
             index: OnceLock::new(),
@@ -195,14 +199,15 @@ impl Search {
         Ok(self)
     }
 
-    /// Keeps about so many bytes of documents of each prefix that is searched, the newest. Default: as many as there are documents.
+    /// Keeps about so many bytes of documents of each prefix that is searched, the newest, and as many of the questions of each function with `similar` that is asked. Default: as
+    /// many as there are documents, and 64 MiB of questions, which have dense vectors and texts.
     ///
     /// ```
     /// let search = cachemacro_search::Search::new().with_bytes(64 << 20);
     /// ```
     #[must_use]
     pub const fn with_bytes(mut self, most: usize) -> Self {
-        self.bytes = most;
+        self.bytes = Some(most);
         self
     }
 
@@ -265,13 +270,19 @@ impl Search {
         self.index.get_or_init(|| Arc::new(MemoryIndex::new())).clone()
     }
 
+    /// How many bytes the mirror of this space may take.
+    fn most_bytes(&self, space: &str) -> usize {
+        let usual = if is_of_questions(space) { MOST_QUESTIONS } else { usize::MAX };
+        self.bytes.unwrap_or(usual)
+    }
+
     /// The mirror of one space, made by the first who searches it.
     pub(super) fn space(&self, name: &str) -> Arc<Space> {
         let mut spaces = self.spaces.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(space) = spaces.get(name) {
             return space.clone();
         }
-        let mirror = Mirror::with_limit(self.documents).unwrap_or_default().with_bytes(self.bytes);
+        let mirror = Mirror::with_limit(self.documents).unwrap_or_default().with_bytes(self.most_bytes(name));
         let space = Arc::new(Space::new(name, mirror));
         spaces.insert(name.to_owned(), space.clone());
         space
@@ -291,12 +302,14 @@ impl Beside for Search {
         let (index, life) = (self.index(), stored.life);
         if !stored.texts.is_empty() {
             let texts = beginnings(stored.texts);
-            self.queue.push(Job { space, key: key.into(), texts, meaning: None, life }, &index);
+            self.queue.push(Job { space, key: key.into(), texts, question: None, life }, &index);
         }
         // A longer question is found by none.
         if let Some(meaning) = stored.meaning.filter(|meaning| meaning.text.len() <= MOST_TEXT) {
-            let (texts, meaning) = (vec![meaning.text.to_string()], Some(meaning.clone()));
-            self.queue.push(Job { space: questions, key: key.into(), texts, meaning, life }, &index);
+            let scope = scope(&meaning.scope, meaning.embedder.as_ref());
+            let question = Some(Question { scope, embedder: meaning.embedder.clone() });
+            let texts = vec![meaning.text.to_string()];
+            self.queue.push(Job { space: questions, key: key.into(), texts, question, life }, &index);
         }
     }
 
@@ -305,6 +318,11 @@ impl Beside for Search {
             Some(commands) => Arc::new(StoreIndex::new(commands)),
             None => Arc::new(MemoryIndex::new()),
         });
+    }
+
+    /// It keeps to the deadline of a search by itself.
+    fn deadline(&self) -> Duration {
+        self.deadline.saturating_add(BEYOND)
     }
 
     async fn near(&self, asked: &Asked<'_>) -> Vec<Candidate> {
@@ -317,6 +335,26 @@ impl Beside for Search {
             && let Some(lies) = Lies::of(asked.namespace, asked.key)
         {
             self.space(&lies.questions).searcher.forget(&candidate.key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Lies, MOST_QUESTIONS, Search};
+
+    #[test]
+    fn questions_are_bounded_in_bytes_where_nothing_is_said() {
+        for namespace in ["", "shop"] {
+            let lies = Lies::of(namespace, "faq:7:hours").expect("a key");
+            let search = Search::new();
+            assert_eq!(search.most_bytes(&lies.questions), MOST_QUESTIONS);
+            assert_eq!(search.most_bytes(&lies.texts), usize::MAX);
+            let search = search.with_bytes(1 << 30);
+            assert_eq!(
+                (search.most_bytes(&lies.questions), search.most_bytes(&lies.texts)),
+                (1 << 30, 1 << 30)
+            );
         }
     }
 }

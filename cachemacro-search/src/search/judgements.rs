@@ -52,6 +52,8 @@ pub struct AlikeStats {
     pub answered: u64,
     /// Those without a vector: the embedder failed, was late, rests after failures, or gave something else than a vector.
     pub unembedded: u64,
+    /// Those for which the documents were not searched in time, or their search failed.
+    pub unsearched: u64,
     /// Those to which nothing of their scope came up to the threshold.
     pub far: u64,
     /// Candidates that the guard refused, by what differed.
@@ -74,6 +76,7 @@ pub(super) struct Judgements {
     asked: Count,
     answered: Count,
     unembedded: Count,
+    unsearched: Count,
     far: Count,
     guarded: [Count; Difference::ALL.len()],
     gone: Count,
@@ -117,6 +120,10 @@ impl Judgements {
         self.unembedded.one();
     }
 
+    pub(super) fn not_searched(&self) {
+        self.unsearched.one();
+    }
+
     pub(super) fn nothing_near(&self) {
         self.far.one();
     }
@@ -148,6 +155,7 @@ impl Judgements {
             asked: self.asked.get(),
             answered: self.answered.get(),
             unembedded: self.unembedded.get(),
+            unsearched: self.unsearched.get(),
             far: self.far.get(),
             guarded: array::from_fn(|at| (Difference::ALL[at], self.guarded[at].get())),
             gone: self.gone.get(),

@@ -23,6 +23,11 @@ impl<'a> Lies<'a> {
     }
 }
 
+/// Whether questions lie there, not texts.
+pub(super) fn is_of_questions(space: &str) -> bool {
+    space.ends_with(':')
+}
+
 /// What has to be the same exactly. Vectors of two models are never compared: what made them is part of it.
 pub(super) fn scope(scope: &str, embedder: Option<&Arc<dyn Embedder>>) -> Scope {
     Scope::of([scope, embedder.map_or("", |embedder| embedder.id())])

@@ -10,6 +10,7 @@ mod lies;
 mod matches;
 mod queue;
 mod space;
+mod turn;
 
 pub use self::asked::{SearchCache, Searching};
 pub use self::beside::Search;

@@ -27,6 +27,7 @@ mod search;
 mod searches;
 mod sentinel;
 mod similar;
+mod similar_faults;
 mod similar_history;
 mod sizes;
 mod soak;

@@ -5,6 +5,7 @@
 //! | what a document points to is read again | `an_answer_that_a_read_would_not_give_is_none` |
 //! | its key is written anew in the asking call's scope | `no_answer_leaves_its_scope_whatever_documents_say` |
 //! | documents are compared within one scope | `no_answer_leaves_its_scope_whatever_documents_say` |
+//! | a tag of all questions | `an_evict_by_key_takes_away_one_wording_and_a_tag_of_all_takes_all` |
 //! | the embedder's id is part of the scope | `vectors_of_two_models_are_never_compared` |
 //! | the guard, `confirm` | `what_differs_is_refused_and_counted_by_what_differs` |
 //! | vectors are seen to have a direction, a deadline, a rest | `an_embedder_that_gives_nothing_of_use_makes_a_miss` |
@@ -322,6 +323,27 @@ async fn an_answer_that_a_read_would_not_give_is_none(rig: Rig) {
     assert_eq!(other.answer(7, ask).await, "corrected");
 }
 
+/// Upholds G1, and pins what it does not say.
+async fn an_evict_by_key_takes_away_one_wording_and_a_tag_of_all_takes_all(rig: Rig) {
+    let (one, other) = Faq::two(&rig);
+    let ask = "airfields close to Berlin";
+    let older = one.stored(7, "airports near Berlin").await;
+    // Loaded, whatever is alike.
+    let own = Mode::Refresh.scope(one.answer(7, ask)).await;
+    one.written().await;
+    for process in [&one, &other] {
+        assert_eq!(process.answer(7, ask).await, own);
+    }
+    one.answer_entry(&7, ask).evict().await.expect("evicted");
+    // The answer to the other wording was loaded before that evict, which was none of it.
+    for process in [&one, &other] {
+        assert_eq!(process.answer(7, ask).await, older);
+    }
+    one.cache.evict_tags(["faq:7"]).await.expect("evicted");
+    let anew = other.answer(7, ask).await;
+    assert!(anew != older && anew != own, "{anew}");
+}
+
 async fn what_differs_is_refused_and_counted_by_what_differs(rig: Rig) {
     let faq = Faq::one(&rig);
     faq.stored(7, "airports near Berlin").await;
@@ -453,6 +475,7 @@ on_both_stores!(
     what_was_matched_can_be_asked,
     no_answer_leaves_its_scope_whatever_documents_say,
     an_answer_that_a_read_would_not_give_is_none,
+    an_evict_by_key_takes_away_one_wording_and_a_tag_of_all_takes_all,
     what_differs_is_refused_and_counted_by_what_differs,
     a_hit_by_another_wording_stores_nothing_and_lengthens_nothing,
     callers_with_one_wording_share_a_load_and_two_wordings_are_two,
