@@ -1,6 +1,6 @@
 //! For the [`metrics`] facade: publishes what the caches counted to the recorder that is installed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use crate::Metrics;
@@ -10,7 +10,8 @@ use crate::families::{Family, Labels, Rows};
 /// Publishes the figures of caches to the recorder in place whenever it is told to, or at an interval.
 ///
 /// Counters are published as they stand. Of times only buckets are known, so each new time is published as three quarters of its
-/// bucket's bound, the middle of the bucket.
+/// bucket's bound, the middle of the bucket. A state that is known no more, such as what a queue of writes holds whose server does not
+/// answer, is published as not a number, because no recorder can be told to forget it.
 ///
 /// ```
 /// use cachemacro::Cache;
@@ -30,6 +31,8 @@ pub struct Publisher {
     metrics: Metrics,
     /// How many times of each bucket were published.
     told: HashMap<(String, Labels), Vec<u64>>,
+    /// The gauges that had a value when they were last published.
+    gauges: HashSet<(String, Labels)>,
 }
 
 impl Publisher {
@@ -42,7 +45,7 @@ impl Publisher {
     /// # drop(publisher);
     /// ```
     pub fn new(metrics: Metrics) -> Self {
-        Self { metrics, told: HashMap::new() }
+        Self { metrics, told: HashMap::new(), gauges: HashSet::new() }
     }
 
     /// Publishes what is counted by now.
@@ -54,6 +57,7 @@ impl Publisher {
     /// publisher.publish();
     /// ```
     pub fn publish(&mut self) {
+        let mut unknown = std::mem::take(&mut self.gauges);
         for Family { name, help, rows } in self.metrics.families() {
             match rows {
                 Rows::Counts(rows) => {
@@ -69,6 +73,9 @@ impl Publisher {
                     for (labels, value) in rows {
                         #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53")]
                         metrics::gauge!(name.clone(), &labels).set(value as f64);
+                        let gauge = (name.clone(), labels);
+                        unknown.remove(&gauge);
+                        self.gauges.insert(gauge);
                     }
                 }
                 Rows::Times(rows) => {
@@ -82,6 +89,9 @@ impl Publisher {
                     }
                 }
             }
+        }
+        for (name, labels) in unknown {
+            metrics::gauge!(name, &labels).set(f64::NAN);
         }
         for labels in self.metrics.infos() {
             metrics::gauge!("cachemacro_info", &labels).set(1.0);

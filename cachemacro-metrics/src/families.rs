@@ -169,24 +169,25 @@ fn states(caches: &[(&str, CacheStats)]) -> Vec<Family> {
 
 /// Queues of writes, each by its name.
 fn queues(caches: &[(&str, CacheStats)]) -> Vec<Family> {
-    let of = |figure: fn(&QueueStats) -> u64| {
-        let all =
-            caches.iter().flat_map(|(cache, stats)| stats.queues.iter().map(move |queue| (*cache, queue)));
-        let labels =
-            |cache: &str, queue: &str| vec![("cache", cache.to_owned()), ("queue", queue.to_owned())];
-        all.map(|(cache, (queue, stats))| (labels(cache, queue), figure(stats))).collect::<Vec<_>>()
+    let all =
+        || caches.iter().flat_map(|(cache, stats)| stats.queues.iter().map(move |queue| (*cache, queue)));
+    let labels = |cache: &str, queue: &str| vec![("cache", cache.to_owned()), ("queue", queue.to_owned())];
+    let family =
+        |name: &str, help: &str, rows| Family { name: format!("queue_{name}"), help: help.to_owned(), rows };
+    // What a queue holds is not always known.
+    let gauge = |name: &str, help: &str, figure: fn(&QueueStats) -> u64| {
+        let known = all().filter(|(_, (_, stats))| stats.seen.is_some());
+        let rows = known.map(|(cache, (queue, stats))| (labels(cache, queue), figure(stats)));
+        family(name, help, Rows::Gauges(rows.collect()))
     };
-    let gauge = |name: &str, help: &str, figure| Family {
-        name: format!("queue_{name}"),
-        help: help.to_owned(),
-        rows: Rows::Gauges(of(figure)),
-    };
-    let count = |name: &str, help: &str, figure| Family {
-        name: format!("queue_{name}"),
-        help: help.to_owned(),
-        rows: Rows::Counts(of(figure)),
+    let count = |name: &str, help: &str, figure: fn(&QueueStats) -> u64| {
+        let rows = all().map(|(cache, (queue, stats))| (labels(cache, queue), figure(stats)));
+        family(name, help, Rows::Counts(rows.collect()))
     };
     vec![
+        gauge("seen_seconds", "How long ago it was seen what a queue holds.", |queue| {
+            queue.seen.unwrap_or_default().as_secs()
+        }),
         gauge("depth", "Writes that wait in a queue, whichever process accepted them.", |queue| queue.depth),
         gauge("oldest_seconds", "How long the oldest of them has waited.", |queue| {
             queue.oldest.unwrap_or_default().as_secs()

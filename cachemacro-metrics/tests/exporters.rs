@@ -136,10 +136,11 @@ async fn prometheus_is_told_what_was_counted_once() {
     };
     #[expect(clippy::cast_precision_loss, reason = "few")]
     let all = total.store_time.count() as f64;
-    let told: f64 = ["read", "versions", "capture", "lease", "keep", "write", "increment", "evict"]
-        .into_iter()
-        .filter_map(round_trips)
-        .sum();
+    let told: f64 =
+        ["read", "versions", "capture", "lease", "keep", "write", "increment", "evict", "pending"]
+            .into_iter()
+            .filter_map(round_trips)
+            .sum();
     assert!((told - all).abs() < 0.5 && round_trips("read") > Some(0.0), "{told} of {all}");
     assert_eq!(
         value(&format!(r#"cachemacro_info{{cache="other",version="{}"}}"#, env!("CARGO_PKG_VERSION"))),
@@ -390,6 +391,30 @@ async fn the_facade_is_told_what_was_counted_once() {
     assert_eq!(times, total.load_time.count(), "each load once, though it was published twice");
 }
 
+/// A recorder keeps a gauge that it is not told any more.
+#[tokio::test]
+async fn what_is_not_known_any_more_is_no_number_to_the_facade() {
+    let cache = Cache::memory();
+    let queue = WriteBehind::<u32>::named("renames").volatile(true).connect(&cache).await.unwrap();
+    queue.put(&cache.entry("n", 7), &7).await.unwrap();
+    assert_eq!(queue.stats().await.unwrap().depth, 1);
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let mut publisher = Publisher::new(Metrics::of("main", &cache));
+    let mut depth = || {
+        metrics::with_local_recorder(&recorder, || publisher.publish());
+        let all = snapshotter.snapshot().into_vec().into_iter();
+        let mut depths = all.filter(|(key, ..)| key.key().name() == "cachemacro_queue_depth");
+        depths.find_map(|(.., value)| match value {
+            DebugValue::Gauge(depth) => Some(depth.0),
+            _ => None,
+        })
+    };
+    assert_eq!(depth(), Some(1.0));
+    queue.shutdown(Duration::ZERO).await;
+    assert!(depth().is_some_and(f64::is_nan));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn opentelemetry_is_told_what_was_counted_once() {
     let cache = used().await;
@@ -540,9 +565,10 @@ async fn every_figure_of_a_queue_is_told() {
         assert_eq!(told, Some(shown), "{field}: {text}");
         count += 1;
     }
-    assert_eq!((count, stats.accepted, stats.applied, stats.dead), (9, 2, 1, 1));
+    assert_eq!((count, stats.accepted, stats.applied, stats.dead), (10, 2, 1, 1));
     drop((queue, accepting));
-    while !cache.stats().queues.is_empty() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    // What they hold is not known any more, what became of the writes is.
+    let text = prometheus::text(&Metrics::of("main", &cache)).unwrap();
+    assert!(!text.contains("cachemacro_queue_depth{") && !text.contains("cachemacro_queue_seen"), "{text}");
+    assert!(text.contains(r#"cachemacro_queue_accepted_total{cache="main",queue="other"} 2"#), "{text}");
 }

@@ -18,8 +18,12 @@ use crate::values::arguments_said;
 const BESIDE: [&str; 4] = ["threshold", "embedder", "confirm", "scope"];
 
 /// What cannot stand beside it, and why.
-const NOT_BESIDE: [(&str, &str); 4] = [
+const NOT_BESIDE: [(&str, &str); 5] = [
     ("sealed", "what is sealed is not found by its text, which an index would tell whoever reads it"),
+    (
+        "write_behind",
+        "the answer to another question is looked for before the queue, and would hide a write of this one that was accepted",
+    ),
     ("soft", "the answer to another question is looked for before the load, and takes its own time"),
     ("timeout", "the answer to another question is looked for before the load, and takes its own time"),
     ("on_timeout", "the answer to another question is looked for before the load, and takes its own time"),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use crate::api::cache::Cache;
+use crate::calls::write_behind::pending::{Look, Pending};
 use crate::calls::write_behind::record::value_of;
 use crate::calls::write_behind::{Apply, Limits, PARTITIONS, Piece, Queue, queues};
 use crate::engine::emitted::{decode, encode};
@@ -380,9 +381,11 @@ impl<T: Value> WriteBehind<T> {
     /// ```
     ///
     /// # Errors
-    /// Where the store failed, or what is pending cannot be decoded by this build.
+    /// [`ErrorKind::Config`] where the entry is in another namespace or store than the queue; where the store failed, or what is pending cannot be
+    /// decoded by this build.
     pub async fn pending(&self, entry: &Entry<T>) -> Result<Option<PendingWrite<T>>> {
-        Ok(match self.queue().pending(entry.raw()?.key.as_str()).await? {
+        let raw = entry.raw()?;
+        Ok(match self.queue().pending(&raw.core, raw.counters(), &raw.key).await? {
             None => None,
             Some(None) => Some(PendingWrite::Delete),
             Some(Some(value)) => Some(PendingWrite::Put(decode(&value)?)),
@@ -404,12 +407,19 @@ impl<T: Value> WriteBehind<T> {
     where
         R: Future<Output = Option<T>> + Send,
     {
-        let found = entry.try_get_or_load(async || match self.pending(entry).await {
-            Ok(Some(PendingWrite::Put(value))) => Ok(value),
-            Ok(Some(PendingWrite::Delete)) => Err(None),
-            Ok(None) => load().await.ok_or(None),
-            // G6: the cache never fails a read.
-            Err(_) => Err(load().await),
+        let mut entry = entry.clone();
+        let look = Look::of(self.shared(), &mut entry);
+        let found = entry.try_get_or_load(async || {
+            let pending = match &look {
+                Some(look) => look.find().await,
+                None => Pending::Nothing,
+            };
+            match pending {
+                Pending::Put(value) => Ok(value),
+                Pending::Delete => Err(None),
+                Pending::Nothing => load().await.ok_or(None),
+                Pending::Unknown => Err(load().await),
+            }
         });
         found.await.map_or_else(|unstored| unstored, Some)
     }
@@ -557,8 +567,8 @@ impl<T: Value> Accept<'_, T> {
 }
 
 /// # Errors
-/// Of the kind [`Full`](ErrorKind::Full) where the queue stayed full; where the value cannot be encoded or the entry is to be sealed; where the store
-/// failed, when it may have been accepted all the same.
+/// Of the kind [`Full`](ErrorKind::Full) where the queue stayed full; where the value cannot be encoded, the entry is to be sealed, or it is in another
+/// namespace or store than the queue; where the store failed, when it may have been accepted all the same.
 impl<'a, T: Value> IntoFuture for Accept<'a, T> {
     type Output = Result<()>;
     type IntoFuture = Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;

@@ -354,6 +354,12 @@ impl<'a, O, V: Value> Call<'a, O, V> {
         X: Rules<V>,
         F: Future<Output = R>,
     {
+        // G6: it is not asked either what is written elsewhere, and what is loaded without that is not stored.
+        if miss.reason == MissReason::StoreFailed
+            && let Some(beforehand) = &self.raw.beforehand
+        {
+            beforehand.doubt();
+        }
         let lead = match self.seat(miss).await {
             Ok(lead) => lead,
             Err(shared) => return (shared, rules),
@@ -539,7 +545,13 @@ impl<'a, O, V: Value> Call<'a, O, V> {
                 }
             }
         };
+        if let Some(beforehand) = &raw.beforehand {
+            beforehand.loads(spending::left());
+        }
         let (returned, record) = spending::free(lease::keep(held.as_slice(), raw.lease_limit(), body)).await;
+        if let Some(beforehand) = &raw.beforehand {
+            spending::spend(beforehand.took());
+        }
         let took = began.elapsed();
         raw.load_took(took);
         if self.outcome.is_err(&returned) {

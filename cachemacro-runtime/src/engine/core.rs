@@ -49,6 +49,7 @@ use crate::observe::round_trips::RoundTrips;
 use crate::observe::site::SiteId;
 use crate::observe::stats::{CacheStats, Counters};
 use crate::observe::warning::Warning;
+#[cfg(feature = "write-behind")]
 use crate::observe::write_behind::AllQueues;
 use crate::policy::mode::Mode;
 use crate::policy::says::Says;
@@ -91,6 +92,7 @@ pub(crate) struct Core {
     pub(crate) turns: Turns,
     /// How many entries without a value there are.
     pub(crate) negatives: Negatives,
+    #[cfg(feature = "write-behind")]
     pub(crate) queues: AllQueues,
     /// Which values nobody tries to load anew for a while.
     pub(crate) pacing: Pacing,
@@ -186,6 +188,7 @@ impl Core {
             failed_evicts: Mutex::default(),
             turns: Turns::default(),
             negatives: Negatives::default(),
+            #[cfg(feature = "write-behind")]
             queues: AllQueues::default(),
             pacing: Pacing::default(),
             sites: RwLock::default(),
@@ -359,7 +362,10 @@ impl Core {
         let mut stats = CacheStats::sum(self.stats.snapshot(), sites.collect(), local);
         (stats.pool, stats.kept_evicts) = (self.store.pool(), self.unacknowledged().count() as u64);
         (stats.flights, stats.store_times) = (self.flights.len() as u64, self.round_trips.snapshot());
-        stats.queues = self.queues.snapshot();
+        #[cfg(feature = "write-behind")]
+        {
+            stats.queues = self.queues.snapshot();
+        }
         if let Some(breaker) = self.store.breaker() {
             (stats.breaker, stats.breaker_trips) = (Some(breaker.state()), breaker.trips());
         }

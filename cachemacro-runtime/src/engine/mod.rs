@@ -3,6 +3,8 @@
 pub(crate) mod alike;
 pub(crate) mod asking;
 pub(crate) mod at_hand;
+#[cfg_attr(not(feature = "write-behind"), expect(dead_code, reason = "no call looks elsewhere"))]
+pub(crate) mod beforehand;
 pub(crate) mod beside;
 pub(crate) mod claims;
 pub(crate) mod collecting;

@@ -2,9 +2,9 @@
 
 use std::any::TypeId;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::engine::beforehand::Beforehand;
 use crate::engine::core::Core;
 use crate::engine::flight::{AsOf, Follow, Lead, Patience, Seat, Verdict, Waited};
 use crate::engine::loading::Loading;
@@ -50,8 +50,8 @@ pub(crate) struct RawEntry {
     pub(crate) ttl: Option<Ttl>,
     /// Why a tag could not be built, or that the key is another function's too: evicts go through, and nothing is read or stored.
     pub(crate) unusable: Option<KeyFailure>,
-    /// Set where what this call loads may be older than what was written: it is not stored then.
-    pub(crate) doubt: Option<Arc<AtomicBool>>,
+    /// Where this call looks elsewhere before it loads.
+    pub(crate) beforehand: Option<Arc<Beforehand>>,
 }
 
 impl RawEntry {
@@ -72,7 +72,7 @@ impl RawEntry {
             policy,
             ttl: None,
             unusable: None,
-            doubt: None,
+            beforehand: None,
         }
     }
 
@@ -133,9 +133,9 @@ impl RawEntry {
         self.policy.sealed && !self.is_sealed()
     }
 
-    /// Whether what this call loaded may be older than what was written.
+    /// Whether what this call loaded may be older than what was written: it is not stored then.
     pub(crate) fn is_doubtful(&self) -> bool {
-        self.doubt.as_ref().is_some_and(|doubt| doubt.load(Ordering::Relaxed))
+        self.beforehand.as_ref().is_some_and(|beforehand| beforehand.is_doubtful())
     }
 
     /// The function's name, for logs.

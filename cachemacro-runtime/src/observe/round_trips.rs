@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::observe::histogram::{AtomicHistogram, Histogram};
 
 /// The operations, by the names under which they are timed.
-const OPERATIONS: [&str; 8] = ["read", "versions", "capture", "lease", "keep", "write", "increment", "evict"];
+const OPERATIONS: [&str; 9] =
+    ["read", "versions", "capture", "lease", "keep", "write", "increment", "evict", "pending"];
 
 /// A histogram for each.
 #[derive(Debug, Default)]

@@ -514,8 +514,8 @@ pub struct CacheStats {
     pub store_times: Vec<(&'static str, Histogram)>,
     /// Loads that are under way in this process, each of one key, however many callers wait for it.
     pub flights: u64,
-    /// The queues of writes that this process has of this cache (feature `write-behind`), by name. What they hold is what was last seen, some seconds
-    /// ago at most.
+    /// The queues of writes that this process has or had of this cache (feature `write-behind`), by name. What they hold is what was seen some seconds ago,
+    /// where that is known: [`QueueStats::seen`].
     pub queues: Vec<(String, QueueStats)>,
 }
 

@@ -6,7 +6,7 @@ use crate::private::call::Call;
 #[diagnostic::on_unimplemented(
     message = "`write_behind` needs the feature `write-behind` of `cachemacro`",
     label = "this build has no queues of writes",
-    note = "write `cachemacro = { features = [\"write-behind\"], … }` in `Cargo.toml`"
+    note = "write `cachemacro = {{ features = [\"write-behind\"], … }}` in `Cargo.toml`"
 )]
 pub trait TakesWrites {}
 

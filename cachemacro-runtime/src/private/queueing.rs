@@ -243,8 +243,7 @@ pub struct PendingCall<V, O, X> {
 impl<V: Value, O, X> Call<V, O, X> {
     /// The same, where what is pending of the entry comes before the body.
     pub fn write_behind(mut self, queue: &WriteBehind<V>) -> PendingCall<V, O, X> {
-        let raw = self.entry_mut().and_then(|entry| entry.raw.as_mut().ok());
-        let look = raw.map(|raw| Look::of(queue.shared(), raw));
+        let look = self.entry_mut().and_then(|entry| Look::of(queue.shared(), entry));
         PendingCall { call: self, look }
     }
 }

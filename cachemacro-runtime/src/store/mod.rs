@@ -50,6 +50,8 @@ pub use self::messages::server::{Server, ServerFacts};
 pub use self::messages::write::{Guard, OnRefusal, Write, Written};
 pub use self::queues::{Accepted, Dead, Depth, Queued, Queues, Settle};
 pub use self::raw_commands::{Answer, RawCommands};
+#[cfg(feature = "write-behind")]
+pub(crate) use self::shared::are_one;
 pub(crate) use self::shared::shared;
 pub use self::streams::{Buried, Given, Item, Member, Place, Streams, Taken};
 pub use crate::format::ids::{FillId, Token, Version};

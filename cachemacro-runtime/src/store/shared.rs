@@ -24,6 +24,17 @@ enum Identity {
     Address(usize),
 }
 
+fn identity(store: &AnyStore) -> Identity {
+    let address = || Identity::Address(store.address());
+    store.about().identity.map_or_else(address, Identity::Told)
+}
+
+/// Whether these stores are one, or two ways to one place, as far as they tell.
+#[cfg(feature = "write-behind")]
+pub(crate) fn are_one(store: &AnyStore, other: &AnyStore) -> bool {
+    identity(store) == identity(other)
+}
+
 /// What some cache of this process uses.
 type Shared = HashMap<Place, Weak<dyn Any + Send + Sync>>;
 
@@ -35,12 +46,7 @@ pub(crate) fn shared<T: Any + Send + Sync>(
     namespace: &str,
     make: impl FnOnce() -> T,
 ) -> Arc<T> {
-    let address = || Identity::Address(store.address());
-    let place = Place {
-        store: store.about().identity.map_or_else(address, Identity::Told),
-        namespace: namespace.to_owned(),
-        what: TypeId::of::<T>(),
-    };
+    let place = Place { store: identity(store), namespace: namespace.to_owned(), what: TypeId::of::<T>() };
     let mut all = lock(&SHARED);
     all.retain(|_, shared| shared.strong_count() > 0);
     let known = all.get(&place).and_then(Weak::upgrade).and_then(|shared| shared.downcast().ok());

@@ -2,6 +2,7 @@
 
 mod events;
 mod failing;
+mod looks;
 mod owners;
 mod queueing;
 mod write_behind;

@@ -376,6 +376,36 @@ async fn an_entry_of_another_namespace_is_refused(rig: Rig) {
     assert_eq!(refused.map_err(|error| error.kind()), Err(ErrorKind::Config));
 }
 
+/// One queue, and a cache for each tenant: what one is about to have is told to no other.
+async fn what_is_pending_in_another_namespace_or_store_is_not_found(rig: Rig) {
+    let (one, _, database) = two(&rig).await;
+    one.rename(7, "Ada").await.expect("it is accepted");
+    // The store of another process is another one.
+    let elsewhere = [rig.process_with(|builder| builder.namespace(&namespace())), rig.process()];
+    for cache in elsewhere.map(|process| process.cache) {
+        let (renames, loads) = (one.renames.clone(), AtomicUsize::new(0));
+        let users = Users { cache, renames, database: database.clone(), loads };
+        for loads in 1..3 {
+            assert_eq!(users.name(7).await, some("old"));
+            users.cache.stored().await;
+            assert_eq!(
+                (users.loads(), users.cache.stats().total.errors_of(ErrorKind::Config)),
+                (loads, loads as u64)
+            );
+        }
+        let entry = users.user_entry(7);
+        let loaded = users.renames.load(&entry, async || Some("old".to_owned())).await;
+        assert_eq!(loaded.as_deref(), Some("old"));
+        users.cache.stored().await;
+        assert_eq!(entry.get().await.expect("the store answers"), None, "nor is that stored");
+        let refused = users.renames.pending(&entry).await;
+        assert_eq!(refused.map_err(|error| error.kind()), Err(ErrorKind::Config));
+        let refused = users.renames.put(&entry, &"Eve".to_owned()).await;
+        assert_eq!(refused.map_err(|error| error.kind()), Err(ErrorKind::Config));
+    }
+    assert_eq!(one.name(7).await, some("Ada"));
+}
+
 cachemacro_tests::on_both_stores!(
     a_write_is_read_by_another_process_before_and_after_it_is_applied,
     a_delete_is_read_by_another_process_before_and_after_it_is_applied,
@@ -390,6 +420,7 @@ cachemacro_tests::on_both_stores!(
     a_call_that_is_cancelled_writes_nothing,
     a_dead_letters_entry_is_evicted_where_it_was_found_pending,
     an_entry_of_another_namespace_is_refused,
+    what_is_pending_in_another_namespace_or_store_is_not_found,
 );
 
 fn on(url: &str, space: &str) -> Cache {

@@ -2,7 +2,8 @@
 //!
 //! Accepted is in the stream and among the pending writes, then the entry is evicted. From there on a read misses, and looks into the pending
 //! writes before it loads. The owner applies, evicts, and settles, in this order: what was loaded before the apply is gone before the write is
-//! pending no more. `tests/protocol/model/pending` plays all orders. Nothing here knows a value's type.
+//! pending no more. What will never be applied is taken from the pending writes first, then evicted, and leaves the stream last, as a dead letter.
+//! `tests/protocol/model/pending` plays all orders. Nothing here knows a value's type.
 
 pub(crate) mod owner;
 pub(crate) mod pending;
@@ -30,8 +31,10 @@ use crate::format::ids::Token;
 use crate::ground::error::{Error, ErrorKind, Result};
 use crate::ground::pauses::spread;
 use crate::ground::sync::lock;
-use crate::observe::write_behind::{QueueCounts, QueueStats, TellsOfQueue};
-use crate::store::{Accepted, Dead, Depth, Queued, Queues};
+use crate::key::Key;
+use crate::observe::stats::Counters;
+use crate::observe::write_behind::{Held, QueueCounts, QueueStats, TellsOfQueue};
+use crate::store::{Accepted, Dead, Depth, Queued, Queues, are_one};
 
 /// How many partitions a queue has. It is part of where writes lie: another number would look elsewhere for those that are there.
 pub(crate) const PARTITIONS: u8 = 16;
@@ -39,6 +42,8 @@ pub(crate) const PARTITIONS: u8 = 16;
 const PAUSE: Duration = Duration::from_millis(20);
 /// How often it is seen what the partitions hold.
 const LOOK: Duration = Duration::from_secs(5);
+/// After how many looks without an answer that is not known any more.
+const MOST_LOOKS: u32 = 3;
 
 /// What a queue is told when it starts.
 #[derive(Debug, Clone)]
@@ -94,9 +99,9 @@ pub(crate) struct Queue {
     owner: String,
     /// `None`: this process only accepts.
     apply: Option<Apply>,
-    pub(crate) counts: QueueCounts,
-    /// What all partitions held when that was last seen.
-    held: Mutex<Depth>,
+    pub(crate) counts: Arc<QueueCounts>,
+    /// What all partitions held when that was last seen; `None` before that, and once it has ended.
+    held: Mutex<Option<Held>>,
     phase: watch::Sender<Phase>,
     /// How many partitions have a task that has not ended.
     tasks: watch::Sender<usize>,
@@ -115,13 +120,14 @@ impl Queue {
     pub(crate) fn start(core: Arc<Core>, name: String, limits: Limits, apply: Option<Apply>) -> Arc<Self> {
         let owner = format!("{:016x}", Token::random().get());
         let partitions = if apply.is_some() { PARTITIONS } else { 0 };
+        let counts = core.queues.counts(&name);
         let queue = Arc::new(Self {
             core,
             name,
             limits,
             owner,
             apply,
-            counts: QueueCounts::default(),
+            counts,
             held: Mutex::default(),
             phase: watch::Sender::new(Phase::Runs),
             tasks: watch::Sender::new(partitions.into()),
@@ -148,16 +154,25 @@ impl Queue {
         format!("{{{namespace}{colon}behind:{name}:{partition:02}}}")
     }
 
+    /// Whether it takes entries of this cache: it evicts in its own namespace and store alone, and what is pending there says nothing of another's.
+    fn takes(&self, core: &Core) -> Result<()> {
+        let own = &*self.core;
+        let is_own =
+            core.id == own.id || (core.namespace() == own.namespace() && are_one(&core.store, &own.store));
+        if is_own {
+            return Ok(());
+        }
+        let what = "the entry is in another namespace or store than the queue, which evicts in its own";
+        Err(Error::new(ErrorKind::Config, what))
+    }
+
     /// Accepts a write of an entry: `value` is what it holds from now on, `None` where it is removed; these tags are evicted once it was applied.
     pub(crate) async fn accept(&self, raw: &RawEntry, value: Option<&[u8]>, tags: &[String]) -> Result<()> {
         if raw.is_sealed() || raw.policy.sealed {
             let what = "a queue's writes are not sealed, and the entry is to be";
             return Err(Error::new(ErrorKind::Config, what));
         }
-        if raw.core.namespace() != self.core.namespace() {
-            let what = "the entry is in another namespace than the queue, which evicts in its own";
-            return Err(Error::new(ErrorKind::Config, what));
-        }
+        self.takes(&raw.core)?;
         if *self.phase.borrow() != Phase::Runs {
             return Err(Error::new(ErrorKind::Refused, "the queue of writes was shut down"));
         }
@@ -196,26 +211,38 @@ impl Queue {
         Ok(())
     }
 
-    /// What is pending of the entry of this key: `Some(None)` where it is to be removed.
-    pub(crate) async fn pending(&self, key: &str) -> Result<Option<Option<Bytes>>> {
-        let partition = self.key_of(partition_of(key));
-        let Some(write) = self.queues()?.pending(&partition, key).await? else { return Ok(None) };
+    /// What is pending of the entry of this key in this cache, whose store is asked: `Some(None)` where it is to be removed. Errors are counted.
+    pub(crate) async fn pending(
+        &self,
+        core: &Core,
+        site: Option<&Counters>,
+        key: &Key,
+    ) -> Result<Option<Option<Bytes>>> {
+        let failed = |error: &Error| core.failed_at(site, error);
+        self.takes(core).inspect_err(failed)?;
+        let partition = self.key_of(partition_of(key.as_str()));
+        let asked = queues(core).inspect_err(failed)?.pending(&partition, key.as_str());
+        let Some(write) = core.timed_at(site, "pending", asked).await? else { return Ok(None) };
         let wrong = || Error::new(ErrorKind::Decode, "a pending write is of another version of this crate");
-        record::value_of(&write).ok_or_else(wrong).map(Some)
+        record::value_of(&write).ok_or_else(wrong).inspect_err(failed).map(Some)
     }
 
     /// What all partitions hold, and what became of what this process had to do with.
     pub(crate) async fn stats(&self) -> Result<QueueStats> {
         let depth = async |partition| self.queues()?.depth(&self.key_of(partition)).await;
+        let asked = tokio::time::Instant::now();
         let depths = try_join_all((0..PARTITIONS).map(depth)).await?;
-        let mut held = Depth::default();
+        let mut all = Depth::default();
         for depth in depths {
-            held.count += depth.count;
-            held.oldest = held.oldest.max(depth.oldest);
-            held.dead += depth.dead;
+            all.count += depth.count;
+            all.oldest = all.oldest.max(depth.oldest);
+            all.dead += depth.dead;
         }
-        *lock(&self.held) = held;
-        Ok(self.told().1)
+        let held = Held::new(asked, all.count, all.oldest, all.dead);
+        if *self.phase.borrow() != Phase::Ends {
+            *lock(&self.held) = Some(held);
+        }
+        Ok(self.counts.snapshot().with(held))
     }
 
     /// What was put aside, with its partition.
@@ -268,13 +295,14 @@ impl Queue {
 
     pub(crate) fn end(&self) {
         self.phase.send_replace(Phase::Ends);
+        // Nobody looks any more.
+        *lock(&self.held) = None;
     }
 }
 
 impl TellsOfQueue for Queue {
-    fn told(&self) -> (String, QueueStats) {
-        let Depth { count, oldest, dead } = *lock(&self.held);
-        (self.name.clone(), QueueStats { depth: count, oldest, dead, ..self.counts.snapshot() })
+    fn told(&self) -> (&str, Option<Held>) {
+        (&self.name, lock(&self.held).filter(|held| !held.is_older(MOST_LOOKS * LOOK)))
     }
 }
 

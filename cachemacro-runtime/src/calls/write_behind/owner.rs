@@ -352,16 +352,17 @@ impl Tenure<'_> {
         Ok(())
     }
 
-    /// This one will not be applied: it is among the dead letters from now on, and what is cached of it is evicted.
+    /// This one will not be applied: it is pending no more, what is cached of it is evicted, and then it is among the dead letters, in this order.
     async fn bury(&mut self, group: Group, why: &str) -> Result<(), Lost> {
         let Group { newest, numbers } = &group;
+        // From here on nobody finds it: what a reader found before and stores behind the evict, it stores under a lease from before it, which is refused.
+        self.settled(Settle::new(&[], &[(&*newest.key, newest.number)])).await?;
+        self.evict(std::slice::from_ref(&group)).await;
+        // It has been in the stream until now. Where the tenure ends in between, the next one reads it again and does all of this again.
+        self.settled(Settle::new(numbers, &[]).with_dead(newest, why)).await?;
         tracing::error!(queue = self.queue.name, why, "a write was put among the dead letters");
-        let keys = [(&*newest.key, newest.number)];
-        self.settled(Settle::new(numbers, &keys).with_dead(newest, why)).await?;
         self.gone.extend(numbers);
         self.queue.counts.died.fetch_add(1, Ordering::Relaxed);
-        // Who found it among the pending writes may have stored it.
-        self.evict(std::slice::from_ref(&group)).await;
         Ok(())
     }
 

@@ -59,6 +59,9 @@ pub(super) async fn the_newest_write_of_a_key_is_pending_until_it_is_settled(env
     assert_eq!(queues.pending(&partition, "a").await.unwrap(), None);
     let third = accept(queues, &partition, "a", "3").await;
     assert!(third > second, "numbers go on");
+    assert!(queues.settle(&partition, fence, Settle::new(&[], &[("a", third)])).await.unwrap());
+    assert_eq!(queues.pending(&partition, "a").await.unwrap(), None);
+    assert_eq!(queues.queued(&partition, 0, 9).await.unwrap()[0].number, third, "it is queued still");
 }
 
 pub(super) async fn one_owns_a_partition_until_its_lease_lapses(env: &Env) {

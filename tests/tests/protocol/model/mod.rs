@@ -143,9 +143,12 @@ fn in_no_order_is_a_write_that_is_applied_later_lost_or_unseen_or_applied_twice(
         Scene { writers: 2, readers: 1, lapses: 1, ..two },
         Scene { writers: 2, crashes: 1, lapses: 1, ..two },
         Scene { writers: 1, readers: 1, lists: 2, crashes: 1, ..none },
+        Scene { writers: 2, readers: 1, crashes: 1, buries: 1, ..none },
+        Scene { writers: 1, readers: 2, lapses: 1, buries: 1, ..two },
     ];
     if is_long() {
         scenes.extend([
+            Scene { writers: 2, readers: 2, crashes: 1, buries: 2, ..none },
             Scene { writers: 3, readers: 1, crashes: 1, ..none },
             Scene { writers: 2, readers: 1, lists: 1, lapses: 1, ..two },
             Scene { writers: 2, readers: 1, crashes: 1, lapses: 1, ..two },
@@ -154,6 +157,7 @@ fn in_no_order_is_a_write_that_is_applied_later_lost_or_unseen_or_applied_twice(
     let read = Scene { writers: 1, readers: 2, ..none };
     let list = Scene { writers: 1, lists: 1, crashes: 1, ..none };
     let twice = Scene { writers: 2, lapses: 1, ..two };
+    let buried = Scene { writers: 1, readers: 1, buries: 1, ..none };
     let broken = [
         (Without::LooksIntoThePending, read),
         (Without::EvictsWhatIsAccepted, read),
@@ -163,6 +167,9 @@ fn in_no_order_is_a_write_that_is_applied_later_lost_or_unseen_or_applied_twice(
         (Without::SettlesNoMoreThanItRead, Scene { writers: 2, readers: 1, ..none }),
         (Without::LedgerComparesNumbers, twice),
         (Without::FillNeedsItsLease, Scene { writers: 2, ..read }),
+        (Without::EvictsWhatItBuries, buried),
+        (Without::UnpendsBeforeItEvicts, buried),
+        (Without::BuriesWhatWasEvicted, Scene { crashes: 1, ..buried }),
     ];
     check(&scenes, &broken, explored);
 }

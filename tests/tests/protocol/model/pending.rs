@@ -15,6 +15,8 @@ pub(crate) struct Scene {
     pub(crate) crashes: u8,
     /// How often an owner may be stopped for longer than its lease lives.
     pub(crate) lapses: u8,
+    /// How often an owner may give a write up: it will never be applied.
+    pub(crate) buries: u8,
 }
 
 /// A mechanism that is not there.
@@ -28,6 +30,9 @@ pub(crate) enum Without {
     SettlesNoMoreThanItRead,
     LedgerComparesNumbers,
     FillNeedsItsLease,
+    EvictsWhatItBuries,
+    UnpendsBeforeItEvicts,
+    BuriesWhatWasEvicted,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -86,6 +91,16 @@ enum Owns {
     Settled {
         write: u8,
     },
+    /// It gave this write up, which is pending no more.
+    GaveUp {
+        fence: u8,
+        write: u8,
+    },
+    /// And what was cached of it is evicted.
+    Cleared {
+        fence: u8,
+        write: u8,
+    },
 }
 
 /// One entry of the cache.
@@ -115,6 +130,9 @@ struct World {
     owned: bool,
     crashes: u8,
     lapses: u8,
+    buries: u8,
+    /// The newest write that was given up.
+    given_up: u8,
     actors: Vec<Actor>,
 }
 
@@ -139,6 +157,8 @@ pub(crate) fn explored(scene: &Scene, without: Option<Without>) -> Result<usize,
         owned: false,
         crashes: scene.crashes,
         lapses: scene.lapses,
+        buries: scene.buries,
+        given_up: 0,
         actors,
     };
     let is_done = |world: &World| {
@@ -158,7 +178,9 @@ fn next(world: &World, without: Option<Without>) -> Result<Steps<World>, &'stati
         return Err("a write has taken effect twice");
     }
     let hit = world.entry.row;
-    if hit.is_some_and(|row| row < world.acknowledged) {
+    // What was given up is promised no longer.
+    let is_older = |row, floor| row < floor && floor > world.given_up;
+    if hit.is_some_and(|row| is_older(row, world.acknowledged)) {
         return Err("a hit now would be older than what was acknowledged");
     }
     let at_rest = world.stream.is_empty()
@@ -168,11 +190,14 @@ fn next(world: &World, without: Option<Without>) -> Result<Steps<World>, &'stati
             Actor::Reader { .. } => true,
         });
     if at_rest {
-        if world.row != world.accepted {
+        if world.row != world.accepted && world.accepted > world.given_up {
             return Err("a write that was accepted is lost");
         }
         if world.pending.is_some() {
             return Err("a write is pending for ever");
+        }
+        if world.entry.row.is_some_and(|row| row > world.row) {
+            return Err("a hit is a write that will never be applied");
         }
         if world.list.row.is_some_and(|row| row < world.settled) {
             return Err("a list is older than what was applied");
@@ -224,7 +249,9 @@ fn next(world: &World, without: Option<Without>) -> Result<Steps<World>, &'stati
                     Reads::Begin => {
                         let floor = if list { 0 } else { world.acknowledged };
                         match entry {
-                            Entry { row: Some(row), .. } if row < floor => return Err("a hit is stale"),
+                            Entry { row: Some(row), .. } if is_older(row, floor) => {
+                                return Err("a hit is stale");
+                            }
                             Entry { row: Some(_), .. } => go("hit", &|_| (), reader(Reads::Done)),
                             // It waits for the other, and is what that one is.
                             Entry { lease: Some(_), .. } => {}
@@ -246,7 +273,7 @@ fn next(world: &World, without: Option<Without>) -> Result<Steps<World>, &'stati
                         go("load", &|_| (), reader(Reads::Has { floor, row: world.row }));
                     }
                     Reads::Has { floor, row } => {
-                        if row < floor {
+                        if is_older(row, floor) {
                             return Err("a read is older than what was acknowledged before it began");
                         }
                         let is_mine = entry.lease == Some(id) || is_without(Without::FillNeedsItsLease);
@@ -296,6 +323,13 @@ fn next(world: &World, without: Option<Without>) -> Result<Steps<World>, &'stati
                         }
                     }
                     Owns::Read { fence, write } => {
+                        if world.buries > 0 {
+                            let give_up = |world: &mut World| {
+                                world.buries -= 1;
+                                give_up(world, fence, write, without);
+                            };
+                            go("give up", &give_up, owner(Owns::GaveUp { fence, write }));
+                        }
                         let compares = !is_without(Without::LedgerComparesNumbers);
                         if !compares || write > world.ledger {
                             if write < world.row {
@@ -325,6 +359,19 @@ fn next(world: &World, without: Option<Without>) -> Result<Steps<World>, &'stati
                         let then = if is_owner(fence) { Owns::Owner { fence } } else { Owns::Idle };
                         go("settle", &settle, owner(then));
                     }
+                    Owns::GaveUp { fence, write } => {
+                        let evict = |world: &mut World| {
+                            if !is_without(Without::EvictsWhatItBuries) {
+                                evict(world, without);
+                            }
+                        };
+                        go("evict", &evict, owner(Owns::Cleared { fence, write }));
+                    }
+                    Owns::Cleared { fence, write } => {
+                        let bury = |world: &mut World| bury(world, fence, write);
+                        let then = if is_owner(fence) { Owns::Owner { fence } } else { Owns::Idle };
+                        go("bury", &bury, owner(then));
+                    }
                     Owns::Settled { .. } => {
                         let evict = |world: &mut World| {
                             evict(world, without);
@@ -344,7 +391,9 @@ fn fence_of(owns: Owns) -> Option<u8> {
         Owns::Owner { fence }
         | Owns::Read { fence, .. }
         | Owns::Applied { fence, .. }
-        | Owns::Evicted { fence, .. } => Some(fence),
+        | Owns::Evicted { fence, .. }
+        | Owns::GaveUp { fence, .. }
+        | Owns::Cleared { fence, .. } => Some(fence),
         Owns::Idle | Owns::Settled { .. } => None,
     }
 }
@@ -365,4 +414,27 @@ fn settle(world: &mut World, fence: u8, write: u8, without: Option<Without>) {
     world.stream.retain(|other| *other > write);
     let goes = |pending: &u8| *pending > write && without != Some(Without::SettlesNoMoreThanItRead);
     world.pending = world.pending.filter(goes);
+}
+
+/// It is pending no more, unless something newer is; by the owner alone.
+fn give_up(world: &mut World, fence: u8, write: u8, without: Option<Without>) {
+    if !world.owned || world.fence != fence {
+        return;
+    }
+    world.given_up = world.given_up.max(write);
+    if without != Some(Without::UnpendsBeforeItEvicts) {
+        world.pending = world.pending.filter(|pending| *pending > write);
+    }
+    if without == Some(Without::BuriesWhatWasEvicted) {
+        world.stream.retain(|other| *other > write);
+    }
+}
+
+/// It is a dead letter, and no part of the stream any more; by the owner alone.
+fn bury(world: &mut World, fence: u8, write: u8) {
+    if !world.owned || world.fence != fence {
+        return;
+    }
+    world.stream.retain(|other| *other > write);
+    world.pending = world.pending.filter(|pending| *pending > write);
 }

@@ -4,6 +4,7 @@
 //! caller's cost, asks whether the store is back. Knows no store but by its trait.
 
 pub(crate) mod config;
+mod queues;
 pub(crate) mod state;
 
 use std::fmt;
@@ -27,6 +28,7 @@ use crate::store::messages::increment::{Increment, IncrementOutcome};
 use crate::store::messages::lease::{HeldLease, Keep, Lease, LeaseRequest};
 use crate::store::messages::read::{Read, ReadRequest};
 use crate::store::messages::write::{Write, Written};
+use crate::store::queues::Queues;
 
 /// The most that a request names whose answer has to come in time: larger ones take several round trips.
 const SHORT: usize = 16;
@@ -40,7 +42,8 @@ const fn is_short(names: usize) -> bool {
 /// Requests that fail ([`Connect`](ErrorKind::Connect), [`Timeout`](ErrorKind::Timeout), [`Io`](ErrorKind::Io)) or whose
 /// answers are slow open it. While it is open, requests fail at once with [`Connect`](ErrorKind::Connect) and the store is
 /// not asked, but by one trial at a time, which asks for its [`health`](Store::health) in the background; its answer closes
-/// the breaker. `health`, `connect` and `inspect` are asked by hand and go through in any state.
+/// the breaker. `health`, `connect` and `inspect` are asked by hand and go through in any state, and so do writes of queues; looks for what is
+/// pending in one do not.
 ///
 /// ```
 /// # use cachemacro_runtime as cachemacro;
@@ -148,7 +151,7 @@ impl Drop for Asking<'_> {
 
 #[async_trait]
 impl Store for BreakerStore {
-    pass_on!(self.inner: about, now, health, connect, immediate, tracking, inspect, documents, raw_commands, streams, queues, pool, server, unreached);
+    pass_on!(self.inner: about, now, health, connect, immediate, tracking, inspect, documents, raw_commands, streams, pool, server, unreached);
 
     async fn read(&self, request: ReadRequest<'_>) -> Result<Read> {
         self.guard(is_short(request.keys.len() + request.versions.len()), self.inner.read(request)).await
@@ -193,6 +196,10 @@ impl Store for BreakerStore {
 
     fn changes(&self) -> Option<&dyn Changes> {
         self.inner.changes().is_some().then_some(self)
+    }
+
+    fn queues(&self) -> Option<&dyn Queues> {
+        self.inner.queues().is_some().then_some(self)
     }
 
     fn breaker(&self) -> Option<&Breaker> {

@@ -4,6 +4,7 @@
 //! goes straight through.
 
 mod plan;
+mod queues;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -24,6 +25,7 @@ use crate::store::messages::increment::{Increment, IncrementOutcome};
 use crate::store::messages::lease::{HeldLease, Keep, Lease, LeaseRequest};
 use crate::store::messages::read::{Read, ReadRequest};
 use crate::store::messages::write::{Guard, Write, Written};
+use crate::store::queues::Queues;
 
 /// A store that does what its [inner](Self::new) one does, except where a test says otherwise.
 ///
@@ -351,7 +353,11 @@ fn ops_of_evict(request: EvictRequest<'_>) -> Vec<Op> {
 
 #[async_trait]
 impl Store for FaultStore {
-    pass_on!(self.inner: now, time, close, tracking, inspect, documents, raw_commands, streams, queues, pool, breaker, server, unreached);
+    pass_on!(self.inner: now, time, close, tracking, inspect, documents, raw_commands, streams, pool, breaker, server, unreached);
+
+    fn queues(&self) -> Option<&dyn Queues> {
+        self.inner.queues().is_some().then_some(self)
+    }
 
     /// It stands for what another process has: a place of its own to all but those who are given this very store.
     fn about(&self) -> About {

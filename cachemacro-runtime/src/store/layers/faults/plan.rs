@@ -59,6 +59,10 @@ pub enum Op {
     EvictPrefix,
     /// [`Changes::changed`](crate::store::Changes::changed), which has no error: a failing one waits its whole time
     Changed,
+    /// [`Queues::pending`](crate::store::Queues::pending)
+    Pending,
+    /// [`Queues::depth`](crate::store::Queues::depth)
+    Depth,
     /// [`Store::health`](crate::store::Store::health)
     Health,
 }
