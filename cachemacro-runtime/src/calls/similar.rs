@@ -122,13 +122,11 @@ async fn near(beside: &Arc<dyn Beside>, asked: &Asked<'_>) -> Vec<Candidate> {
     let deadline = caught(|| beside.deadline()).unwrap_or(NEAR).min(NEVER);
     // Also what does not wait to be polled may panic.
     let near = spending::free(caught_future(async { beside.near(asked).await }));
-    match timeout(deadline, near).await {
-        Ok(near) => near.unwrap_or_default(),
-        Err(_) => {
-            tracing::debug!("who is beside the cache did not find what is near in time");
-            Vec::new()
-        }
-    }
+    let Ok(near) = timeout(deadline, near).await else {
+        tracing::debug!("who is beside the cache did not find what is near in time");
+        return Vec::new();
+    };
+    near.unwrap_or_default()
 }
 
 /// The value of a candidate that is there, and answers the question.
