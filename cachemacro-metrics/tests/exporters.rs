@@ -192,7 +192,7 @@ async fn every_field_of_a_caches_state_is_told() {
     let told_as = |what: &str, field: &str| match (what, field) {
         // The families of the counts, held against them by the other tests; a text, which `Cache::health` tells; and reasons of
         // `local_left`, left out where they never occurred.
-        ("cache", "total" | "direct" | "sites" | "store_times" | "local" | "pool")
+        ("cache", "total" | "direct" | "sites" | "store_times" | "local" | "pool" | "queues")
         | ("pool", "last_failure")
         | ("local", "evicted" | "expired" | "replaced" | "for_room" | "untold") => true,
         ("pool", "shared" | "idle" | "in_use") => {

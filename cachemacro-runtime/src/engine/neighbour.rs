@@ -55,6 +55,45 @@ pub(crate) const NEAR: Duration = Duration::from_secs(1);
 /// # Ok(())
 /// # }
 /// ```
+///
+/// For functions with `similar` it finds questions that mean the same, in the time that it says:
+///
+/// ```
+/// # use cachemacro_runtime as cachemacro;
+/// use async_trait::async_trait;
+/// use cachemacro::{Asked, Beside, Candidate, Judged, Stored};
+/// use std::sync::{Arc, Mutex};
+/// use std::time::Duration;
+///
+/// /// Questions are the same whatever the case of their letters.
+/// #[derive(Default)]
+/// struct AnyCase(Mutex<Vec<(String, Arc<str>)>>);
+///
+/// #[async_trait]
+/// impl Beside for AnyCase {
+///     fn stored(&self, stored: &Stored<'_>) {
+///         let Some(meaning) = stored.meaning else { return };
+///         self.0.lock().unwrap().push((meaning.scope.to_string(), meaning.text.clone()));
+///     }
+///
+///     fn deadline(&self) -> Duration {
+///         Duration::from_millis(10)
+///     }
+///
+///     async fn near(&self, asked: &Asked<'_>) -> Vec<Candidate> {
+///         let known = self.0.lock().unwrap();
+///         let same = known.iter().filter(|(scope, _)| scope == asked.scope);
+///         let same = same.filter(|(_, text)| text.eq_ignore_ascii_case(asked.text));
+///         same.map(|(_, text)| Candidate::new(text.clone(), text.clone(), 1.0)).collect()
+///     }
+///
+///     fn judged(&self, _: &Asked<'_>, candidate: &Candidate, judged: Judged) {
+///         if judged == Judged::Gone {
+///             self.0.lock().unwrap().retain(|(_, text)| *text != candidate.key);
+///         }
+///     }
+/// }
+/// ```
 #[async_trait]
 pub trait Beside: Any + Send + Sync {
     /// A value with texts, or of a function with `similar`, was stored. Returns soon: the call that stored it waits. A panic in it is caught.
