@@ -292,7 +292,7 @@ mod tests {
 
     #[async_trait]
     impl Embedder for Model {
-        fn id(&self) -> &str {
+        fn id(&self) -> &'static str {
             "test"
         }
 

@@ -289,7 +289,7 @@ mod tests {
 
     #[async_trait]
     impl Embedder for Hangs {
-        fn id(&self) -> &str {
+        fn id(&self) -> &'static str {
             "hangs"
         }
 
@@ -342,7 +342,7 @@ mod tests {
 
         #[async_trait]
         impl Embedder for Large {
-            fn id(&self) -> &str {
+            fn id(&self) -> &'static str {
                 "large"
             }
 
@@ -357,6 +357,7 @@ mod tests {
 
         let (queue, index) = queue(Duration::from_hours(1), WRITES);
         for n in 0..300 {
+            #[expect(clippy::large_stack_arrays, reason = "what is counted is the size of the type")]
             let embedder: Arc<dyn Embedder> = Arc::new(Large([0; 1 << 16]));
             let question = Question { scope: Scope::default(), embedder: Some(embedder) };
             queue.push(job(&n.to_string(), Some(question)), &index);

@@ -334,7 +334,7 @@ async fn an_evict_by_key_takes_away_one_wording_and_a_tag_of_all_takes_all(rig: 
     for process in [&one, &other] {
         assert_eq!(process.answer(7, ask).await, own);
     }
-    one.answer_entry(&7, ask).evict().await.expect("evicted");
+    one.answer_entry(7, ask).evict().await.expect("evicted");
     // The answer to the other wording was loaded before that evict, which was none of it.
     for process in [&one, &other] {
         assert_eq!(process.answer(7, ask).await, older);

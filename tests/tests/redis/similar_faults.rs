@@ -84,7 +84,6 @@ async fn confirmed(question: &str) -> String {
     question.to_owned()
 }
 
-#[expect(clippy::ptr_arg, reason = "it is given the value")]
 async fn never(_asked: &str, _stored: &str, _answer: &String) -> bool {
     CONFIRMS.fetch_add(1, Ordering::SeqCst);
     pending().await
