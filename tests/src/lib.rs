@@ -58,6 +58,8 @@ mod guide {
     mod database {}
     #[doc = include_str!("../../docs/search.md")]
     mod search {}
+    #[doc = include_str!("../../docs/similar.md")]
+    mod similar {}
     #[doc = include_str!("../../docs/testing.md")]
     mod testing {}
     #[doc = include_str!("../../docs/migrating.md")]
