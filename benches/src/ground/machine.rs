@@ -59,7 +59,10 @@ pub fn describe(quick: bool) -> Taken {
 /// The commit, and whether anything outside of what is written from figures differs from it.
 fn commit() -> String {
     let commit = first_line("git", &["rev-parse", "--short=10", "HEAD"]);
-    let changed = output("git", &["status", "--porcelain", "--", ".", ":!docs/benchmarks*", ":!benches/counts/counts.txt"]);
+    let changed = output(
+        "git",
+        &["status", "--porcelain", "--", ".", ":!docs/benchmarks*", ":!benches/counts/counts.txt"],
+    );
     if changed.is_empty() { commit } else { format!("{commit} with changes") }
 }
 

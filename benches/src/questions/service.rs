@@ -131,7 +131,10 @@ fn ask(setting: Setting, effort: Effort) -> Vec<Table> {
     setting.runtime().block_on(async {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let loaded = folder.path().join("loaded.sqlite");
-        let repository = Repository::open(&loaded, &Cache::builder().disabled(true).build().expect("acceptable")).await.expect("a database");
+        let repository =
+            Repository::open(&loaded, &Cache::builder().disabled(true).build().expect("acceptable"))
+                .await
+                .expect("a database");
         repository.import(&data::bundled().expect("the bundled file is whole")).await.expect("room for it");
         repository.close().await;
 
