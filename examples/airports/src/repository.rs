@@ -168,7 +168,7 @@ impl Repository {
         Ok(rows.iter().map(by_code).collect::<sqlx::Result<_>>()?)
     }
 
-    /// The airports of these cities, as [`folded`] writes them, by name, fifty at most.
+    /// The airports of these cities, their words in small letters with a blank between two, by name, fifty at most.
     ///
     /// # Errors
     /// Where the database fails.
