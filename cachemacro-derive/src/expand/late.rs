@@ -14,6 +14,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 
 use super::expander::Expander;
+use super::function::Handed;
 use super::key::{place_of_site, template_chain};
 use crate::model::{EntryParts, Key, RulesModel, Tag, Value};
 use crate::syntax::item::{Item, pointing_at};
@@ -48,6 +49,42 @@ impl Late {
 }
 
 impl Expander<'_> {
+    /// The function: after `begin`, which names the variable, its method `run` is given the body and what `statements` do with that variable
+    /// and what the body returned.
+    ///
+    /// ```text
+    /// let after_ = writes_.after({ let text_1 = …; move |result, writes_| { …; writes_ } });
+    /// let body_ = …;
+    /// return writes_.run(body_, after_).await
+    /// ```
+    pub(super) fn function_and_after(
+        &self,
+        begin: &TokenStream,
+        (variable, run): (&Ident, &Ident),
+        after: &Late,
+        statements: &TokenStream,
+    ) -> TokenStream {
+        let mixed = Span::mixed_site();
+        if statements.is_empty() {
+            let call = quote_spanned!(mixed=> #variable.#run(body_, |_, #variable| #variable));
+            return self.function(begin, &call, Handed::Pinned);
+        }
+        let (result, statements) = with_result(statements);
+        let (keep, imports) = (after.keep(&self.private), self.imports(&[]));
+        let end = quote_spanned! {mixed=>
+            let after_ = #variable.after({
+                #imports
+                #keep
+                move |#result, #variable| {
+                    #statements
+                    #variable
+                }
+            });
+        };
+        let call = quote_spanned!(mixed=> #variable.#run(body_, after_));
+        self.function(&quote!(#begin #end), &call, Handed::Pinned)
+    }
+
     /// `.unless(|result| …).ttl(|result| …).tags(|result| …)`: one call for each rule that there is.
     pub(super) fn rules(&self, rules: &RulesModel, when: Option<&Ident>) -> TokenStream {
         let none = || Late { when: when.cloned(), ..Late::default() };

@@ -17,12 +17,11 @@
 //! ```
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{quote, quote_spanned};
+use quote::quote_spanned;
 use syn::{Expr, parse_quote};
 
 use super::expander::{Expander, tags_method};
-use super::function::Handed;
-use super::late::{self, Late};
+use super::late::Late;
 use crate::model::{Queued, Tag};
 use crate::syntax::item::{Item, pointing_at};
 use crate::values::{self, Place};
@@ -79,25 +78,9 @@ pub(crate) fn queued(model: &Queued, item: &Item) -> TokenStream {
             #private::Queueing::new(outcome_, #queue, #refused) #early
         };
     };
-    let run = Ident::new(if model.deletes { "delete" } else { "put" }, mixed);
-    if late.is_empty() {
-        let call = quote_spanned!(mixed=> write_.#run(body_, |_, write_| write_));
-        return expander.function(&begin, &call, Handed::Pinned);
-    }
-    let (result, late) = late::with_result(&late);
-    let (keep, late_imports) = (after.keep(private), expander.imports(&[]));
-    let end = quote_spanned! {mixed=>
-        let after_ = write_.after({
-            #late_imports
-            #keep
-            move |#result, write_| {
-                #late
-                write_
-            }
-        });
-    };
-    let call = quote_spanned!(mixed=> write_.#run(body_, after_));
-    expander.function(&quote!(#begin #end), &call, Handed::Pinned)
+    let (variable, run) =
+        (Ident::new("write_", mixed), Ident::new(if model.deletes { "delete" } else { "put" }, mixed));
+    expander.function_and_after(&begin, (&variable, &run), &after, &late)
 }
 
 impl Expander<'_> {

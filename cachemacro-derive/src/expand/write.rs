@@ -25,8 +25,7 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::parse_quote;
 
 use super::expander::{Expander, condition_named, if_so, option, tags_method};
-use super::function::Handed;
-use super::late::{self, Late};
+use super::late::Late;
 use super::says::says_of_writes;
 use crate::model::{EntryParts, Put, PutTarget, Tag, Value, Write, WriteAttr, Writing};
 use crate::syntax::item::{Item, pointing_at};
@@ -109,25 +108,8 @@ impl Writer<'_> {
                 #private::Writes::<#ret, _>::new(outcome_) #site #returns #calls
             };
         };
-        if statements.is_empty() {
-            let call = quote_spanned!(mixed=> writes_.#run(body_, |_, writes_| writes_));
-            return self.expander.function(&begin, &call, Handed::Pinned);
-        }
-        let (result, statements) = late::with_result(statements);
-        let keep = after.keep(private);
-        let late_imports = self.expander.imports(&[]);
-        let end = quote_spanned! {mixed=>
-            let after_ = writes_.after({
-                #late_imports
-                #keep
-                move |#result, writes_| {
-                    #statements
-                    writes_
-                }
-            });
-        };
-        let call = quote_spanned!(mixed=> writes_.#run(body_, after_));
-        self.expander.function(&quote!(#begin #end), &call, Handed::Pinned)
+        let variable = Ident::new("writes_", mixed);
+        self.expander.function_and_after(&begin, (&variable, &run), after, statements)
     }
 
     fn attribute(&mut self, attribute: &WriteAttr) {

@@ -33,8 +33,7 @@ pub(crate) struct Search {
     over: Token,
     /// The read found nothing, and these versions of the tags: until the first request.
     vacant: Option<Few<Option<Version>>>,
-    /// Whether the next request is the first that the call sends, and its answer the first.
-    is_first: bool,
+    /// Whether the next request is the first that the call sends, or its answer the first.
     is_unread: bool,
     pauses: Pauses,
 }
@@ -65,13 +64,12 @@ impl Search {
     pub(crate) fn after(miss: Miss, raw: &RawEntry, expected: Expected, late_tags: bool) -> Self {
         let pauses = Pauses::new(raw.wait());
         let (over, vacant) = (Token::NONE, None);
-        let (is_first, is_unread) = (false, false);
-        Self { expected, late_tags, miss, turned_down: 0, over, vacant, is_first, is_unread, pauses }
+        Self { expected, late_tags, miss, turned_down: 0, over, vacant, is_unread: false, pauses }
     }
 
     /// There was no read.
     pub(crate) const fn unread(&mut self) {
-        (self.is_first, self.is_unread) = (true, true);
+        self.is_unread = true;
     }
 
     /// Where that read found nothing at all, what it showed of the tags counts as captured: the load begins later.
@@ -100,7 +98,7 @@ impl Search {
     /// What to ask for next.
     pub(crate) fn wanted(&mut self, raw: &RawEntry, capture: Capture) -> Wanted {
         let wanted = Wanted::load(raw, self.miss.seen, capture, self.over).of_nothing(self.vacant.take());
-        if std::mem::take(&mut self.is_first) { wanted.first() } else { wanted }
+        if self.is_unread { wanted.first() } else { wanted }
     }
 
     /// What the answer to the request means. A value that came with it is judged by these very bytes.

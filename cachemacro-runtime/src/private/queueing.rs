@@ -177,11 +177,34 @@ impl<R, O: Outcome<R>, T: Value> Queueing<R, O, T> {
 
     /// Runs `body`, then has the queue accept what it returned: a value, or `None`, which removes the entry. `after` adds what mentions the
     /// value; it is not called where there is none.
-    pub async fn put<F, A>(self, body: Pin<&mut F>, after: A) -> R
+    pub fn put<F, A>(self, body: Pin<&mut F>, after: A) -> impl Future<Output = R>
     where
         O: Outcome<R, Value = T>,
         F: Future<Output = R>,
         A: FnOnce(&T, Self) -> Self,
+    {
+        self.run(body, after, |value| value)
+    }
+
+    /// Runs `body`, then has the queue accept that the entry is removed, whatever but an `Err` it returned.
+    pub fn delete<F, A>(self, body: Pin<&mut F>, after: A) -> impl Future<Output = R>
+    where
+        F: Future<Output = R>,
+        A: FnOnce(&O::Value, Self) -> Self,
+    {
+        self.run(body, after, |_| None)
+    }
+
+    /// `written`: what the entry is to hold, of what was returned.
+    async fn run<F, A>(
+        self,
+        body: Pin<&mut F>,
+        after: A,
+        written: for<'a> fn(Option<&'a O::Value>) -> Option<&'a T>,
+    ) -> R
+    where
+        F: Future<Output = R>,
+        A: FnOnce(&O::Value, Self) -> Self,
     {
         let (outcome, unaccepted) = (self.outcome, self.unaccepted);
         // Not in a variable, which would hold what was returned, perhaps not `Send`, over the await.
@@ -194,29 +217,7 @@ impl<R, O: Outcome<R>, T: Value> Queueing<R, O, T> {
             Some(value) => after(value, self),
             None => self,
         };
-        match this.accepted(value.as_ref()).await {
-            Ok(()) => unsplit(outcome, value),
-            Err(error) => unaccepted(error),
-        }
-    }
-
-    /// Runs `body`, then has the queue accept that the entry is removed, whatever but an `Err` it returned.
-    pub async fn delete<F, A>(self, body: Pin<&mut F>, after: A) -> R
-    where
-        F: Future<Output = R>,
-        A: FnOnce(&O::Value, Self) -> Self,
-    {
-        let (outcome, unaccepted) = (self.outcome, self.unaccepted);
-        let value = match outcome.split(body.await) {
-            Split::Err(failure) => return failure,
-            Split::None(_) => None,
-            Split::Value(value) => Some(value),
-        };
-        let this = match &value {
-            Some(value) => after(value, self),
-            None => self,
-        };
-        match this.accepted(None).await {
+        match this.accepted(written(value.as_ref())).await {
             Ok(()) => unsplit(outcome, value),
             Err(error) => unaccepted(error),
         }
