@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use crate::halt::Point::{self, After, AfterQuery, Before, BeforeQuery};
 use crate::halt::{Halted, Stops, Table, ended, soon};
 use crate::rig::{Process, Rig};
+use crate::server::RedisServer;
 use crate::wait::namespace;
 
 /// The version of the row before the write.
@@ -193,19 +194,32 @@ impl Pair {
     }
 }
 
-/// Plays these schedules, many side by side, and has `between` called when none is on.
+/// Plays these schedules, many side by side: on a server that nobody else uses, or in memory.
+///
+/// A prefix is evicted by a scan of all keys, and those of scenes that are over would slow the others down: so those that play side by
+/// side have a store that is new or was emptied.
 ///
 /// # Panics
 /// Where playing one does. It is printed which one that was.
-pub async fn play_all<S: Copy + Debug>(schedules: &[S], play: impl AsyncFn(S), between: impl AsyncFn()) {
+pub async fn play_all<S: Copy + Debug>(
+    server: Option<&RedisServer>,
+    schedules: &[S],
+    play: impl AsyncFn(&Rig, S),
+) {
     for some in schedules.chunks(100) {
+        let rig = match server {
+            None => Rig::memory(),
+            Some(server) => {
+                redis::cmd("FLUSHALL").exec_async(&mut server.client().await).await.expect("FLUSHALL");
+                Rig::at(&server.url())
+            }
+        };
         join_all(some.iter().map(async |&schedule| {
-            if let Err(panic) = AssertUnwindSafe(play(schedule)).catch_unwind().await {
+            if let Err(panic) = AssertUnwindSafe(play(&rig, schedule)).catch_unwind().await {
                 eprintln!("in {schedule:?}");
                 resume_unwind(panic);
             }
         }))
         .await;
-        between().await;
     }
 }

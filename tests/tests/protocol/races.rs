@@ -190,29 +190,24 @@ impl Scene {
     }
 }
 
-/// Plays these schedules, and has `between` called when none is on.
-async fn play(rig: Rig, schedules: &[Schedule], between: impl AsyncFn()) {
-    play_all(schedules, async |schedule| Scene::new(&rig, schedule).play().await, between).await;
+async fn play(server: Option<&RedisServer>, schedules: &[Schedule]) {
+    play_all(server, schedules, async |rig, schedule| Scene::new(rig, schedule).play().await).await;
 }
 
 async fn in_memory(late: bool) {
     let schedules = schedules(late);
     assert!(schedules.len() > 4_000);
-    play(Rig::memory(), &schedules, async || {}).await;
+    play(None, &schedules).await;
 }
 
 /// On a server, each pair of points in each order; whose write it is and what lay there before takes turns, where the
 /// run is not a long one.
 async fn on_redis(late: bool) {
-    let server = RedisServer::start();
     let schedules = schedules(late).into_iter().enumerate();
     let schedules: Vec<_> =
         schedules.filter(|(at, _)| is_long() || at % 4 == (at / 4) % 4).map(|(_, one)| one).collect();
     assert!(schedules.len() > 1_000);
-    // A prefix is evicted by a scan of all keys, so those of scenes that are over would slow the others down.
-    let forget =
-        async || redis::cmd("FLUSHALL").exec_async(&mut server.client().await).await.expect("FLUSHALL");
-    play(Rig::at(&server.url()), &schedules, forget).await;
+    play(Some(&RedisServer::start()), &schedules).await;
 }
 
 /// Upholds G1.

@@ -227,10 +227,6 @@ impl Scene {
     }
 }
 
-async fn play(rig: &Rig, schedules: &[Schedule]) {
-    play_all(schedules, async |schedule| Scene::new(rig, schedule).play(rig).await, async || {}).await;
-}
-
 /// All of them in memory, and in a long run; on a server, where whose write it is and where the tag comes from take turns,
 /// each pair of points in each order.
 async fn races(reader: Reader, redis: bool) {
@@ -241,12 +237,9 @@ async fn races(reader: Reader, redis: bool) {
             all.filter(|(at, _)| is_long() || at % 2 == (at / 2 + at / 8) % 2).map(|(_, one)| one).collect();
     }
     assert!(schedules.len() > 200, "{}", schedules.len());
-    if redis {
-        let server = RedisServer::start();
-        play(&Rig::at(&server.url()), &schedules).await;
-    } else {
-        play(&Rig::memory(), &schedules).await;
-    }
+    let server = redis.then(RedisServer::start);
+    let play = async |rig: &Rig, schedule| Scene::new(rig, schedule).play(rig).await;
+    play_all(server.as_ref(), &schedules, play).await;
 }
 
 macro_rules! races {
