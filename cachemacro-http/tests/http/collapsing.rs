@@ -76,6 +76,20 @@ async fn what_may_not_be_stored_is_waited_for_once_and_then_never() {
     );
 }
 
+/// In time that passes only where everybody waits for it: the handler takes 50 ms.
+#[tokio::test(start_paused = true)]
+async fn a_hundred_clients_of_what_may_not_be_stored_wait_for_one_run_and_then_for_none() {
+    let rig = Rig::new();
+    let (layer, handler) = (rig.http.cache(), slow(&[("cache-control", "private")]));
+    for (most, runs) in [(110, 100), (65, 200), (65, 300)] {
+        let began = tokio::time::Instant::now();
+        assert_eq!(all(&layer, &handler, vec![vec![]; 100]).await.len(), 100);
+        let took = began.elapsed();
+        assert!(took <= Duration::from_millis(most), "{took:?}");
+        assert_eq!(handler.runs(), runs);
+    }
+}
+
 /// The first user's handler never ends.
 #[tokio::test]
 async fn a_request_with_credentials_waits_for_no_other_s_handler() {
@@ -133,9 +147,16 @@ async fn a_response_that_may_be_stored_again_is() {
 async fn two_languages_at_once_get_their_own() {
     let rig = Rig::new();
     let (layer, handler) = (rig.http.cache(), slow(&[("vary", "accept-language")]));
-    let headers = (0..40).map(|at| vec![("accept-language", ["en", "de"][at % 2])]).collect();
-    for got in all(&layer, &handler, headers).await {
-        assert!(["en", "de"].contains(&got.body.as_str()));
+    let language = |at: usize| ["en", "de"][at % 2];
+    let mut tasks = JoinSet::new();
+    for at in 0..40 {
+        let (layer, handler) = (layer.clone(), handler.clone());
+        tasks.spawn(
+            async move { (at, get(&layer, &handler, &[("accept-language", language(at))]).await.body) },
+        );
+    }
+    for (at, body) in tasks.join_all().await {
+        assert_eq!(body, language(at));
     }
     assert_eq!(handler.runs(), 2);
     for language in ["en", "de"] {

@@ -1,6 +1,14 @@
 //! What requests cost: round trips to the store, and what is not done again.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cachemacro::store::memory::MemoryStore;
+use cachemacro::store::{Cursor, ReadRequest, Store as _};
 use cachemacro_http::CacheLayer;
+use http_body_util::BodyExt as _;
+use tower::{Layer as _, ServiceExt as _};
 
 use crate::support::{Handler, Rig, get};
 
@@ -39,9 +47,7 @@ async fn a_known_variant_is_one_read_where_the_rule_names_the_field_and_two_wher
 
 #[tokio::test]
 async fn bytes_that_are_no_response_are_a_miss_and_are_overwritten() {
-    use cachemacro::store::{Cursor, ReadRequest, Store as _};
-    use std::time::Duration;
-    let store = std::sync::Arc::new(cachemacro::store::memory::MemoryStore::new());
+    let store = Arc::new(MemoryStore::new());
     let cache = cachemacro::Cache::builder().store(store.clone()).build().unwrap();
     let (layer, handler) =
         (cachemacro_http::HttpCache::new(cache.clone()).cache().ttl("1m"), Handler::counting(&[]));
@@ -59,40 +65,50 @@ async fn bytes_that_are_no_response_are_a_miss_and_are_overwritten() {
     ] {
         get(&layer, &handler, &[]).await;
         assert_eq!(get(&layer, &handler, &[]).await.word(), "HIT");
-        let (mut keys, mut next) = (Vec::new(), Some(Cursor::default()));
-        while let Some(cursor) = next {
-            let page = cache.inspector().unwrap().keys("http:", &cursor).await.unwrap();
-            keys.extend(page.keys);
-            next = page.next;
-        }
-        let key = std::str::from_utf8(&keys[0]).unwrap();
-        let bytes = store.read(ReadRequest::new(&[key])).await.unwrap().into_entry().unwrap();
-        store.put_raw(key, damage(&bytes).into(), Duration::from_secs(60));
+        let (key, bytes) = entries(&cache, &store, "http:").await.remove(0);
+        store.put_raw(&key, damage(&bytes).into(), Duration::from_secs(60));
         let got = get(&layer, &handler, &[]).await;
         assert_eq!((got.status.as_u16(), got.word()), (200, "MISS"));
     }
 }
 
+/// The entries of a store under this prefix.
+async fn entries(cache: &cachemacro::Cache, store: &MemoryStore, prefix: &str) -> Vec<(String, Bytes)> {
+    let (mut found, mut next) = (Vec::new(), Some(Cursor::default()));
+    while let Some(cursor) = next {
+        let page = cache.inspector().unwrap().keys(prefix, &cursor).await.unwrap();
+        for key in page.keys {
+            let key = String::from_utf8(key.to_vec()).unwrap();
+            let bytes = store.read(ReadRequest::new(&[&key])).await.unwrap().into_entry().unwrap();
+            found.push((key, bytes));
+        }
+        next = page.next;
+    }
+    found
+}
+
 #[tokio::test]
 async fn a_hit_copies_no_body_and_computes_no_tag_anew() {
-    use http_body_util::BodyExt as _;
-    use tower::{Layer as _, ServiceExt as _};
-    let rig = Rig::new();
+    let store = Arc::new(MemoryStore::new());
+    let cache = cachemacro::Cache::builder().store(store.clone()).build().unwrap();
+    let http = cachemacro_http::HttpCache::new(cache.clone());
     let handler = Handler::new(|_| async { crate::support::response(200, &[], &"x".repeat(200_000)) });
-    let layer = rig.http.cache().ttl("1m");
+    let layer = http.cache().ttl("1m");
     let tag = get(&layer, &handler, &[]).await.header("etag").to_owned();
-    let body = async || {
-        let call = layer.layer(handler.clone()).oneshot(crate::support::request("GET", "/a", &[]));
-        let response = call.await.unwrap();
+    let stored = entries(&cache, &store, "http:").await.remove(0).1.as_ptr_range();
+    // The first reads the store, the second has it at hand, a part is cut from what the store has.
+    for (range, length) in [("", 200_000), ("", 200_000), ("bytes=9-99", 91)] {
+        let headers = [("range", range)];
+        let request = crate::support::request("GET", "/a", if range.is_empty() { &[] } else { &headers });
+        let response = layer.layer(handler.clone()).oneshot(request).await.unwrap();
         assert!(response.headers()["x-cache"] == "HIT" && response.headers()["etag"] == tag);
-        let mut body = response.into_body();
-        body.frame().await.unwrap().unwrap().into_data().unwrap()
-    };
-    let (one, other) = (body().await, body().await);
-    assert_eq!((one.len(), one.as_ptr()), (200_000, other.as_ptr()), "both are the store's");
+        let body = response.into_body().frame().await.unwrap().unwrap().into_data().unwrap();
+        assert_eq!(body.len(), length);
+        assert!(stored.contains(&body.as_ptr()), "it is the store's");
+    }
     // It is not computed from the body: whatever it is, it is what was stored with it.
     let own = Handler::new(|_| async { crate::support::response(200, &[("etag", "\"own\"")], "text") });
-    let layer = rig.http.clone().prefix("own").cache();
+    let layer = http.prefix("own").cache();
     get(&layer, &own, &[]).await;
     assert_eq!(get(&layer, &own, &[]).await.header("etag"), "\"own\"");
 }

@@ -83,6 +83,32 @@ async fn stale_answers_and_those_of_other_runs_are_counted() {
     let route = &rig.http.stats()[0];
     assert_eq!((route.stale, route.misses), (1, 1), "the run beside it answers nobody");
     assert_eq!(rig.cache.stats().site("GET /shop/products/{id}").unwrap().stale, 1);
+    assert_eq!(route.collapsed, 0);
+
+    // Of ten at once one runs, and the others are answered by what it made.
+    let gate = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
+    let slow = Router::new().route(
+        "/slow",
+        get({
+            let gate = gate.clone();
+            async move || drop(gate.acquire().await)
+        })
+        .layer(rig.http.cache()),
+    );
+    let mut requests = tokio::task::JoinSet::new();
+    for _ in 0..10 {
+        let slow = slow.clone();
+        requests.spawn(async move { ask(&slow, "GET", "/slow", &[]).await });
+    }
+    // One thread: after some rounds each has come as far as it can.
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    gate.add_permits(1);
+    requests.join_all().await;
+    let stats = rig.http.stats();
+    let route = stats.iter().find(|route| route.route == "GET /slow").unwrap();
+    assert_eq!((route.misses, route.hits, route.collapsed), (1, 9, 9), "{route:?}");
 }
 
 #[tokio::test]

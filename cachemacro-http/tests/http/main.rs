@@ -1,5 +1,6 @@
 //! The layer around handlers: what is stored, who is given it, and what is not shared.
 
+mod answers;
 mod at_hand;
 mod bodies;
 mod collapsing;

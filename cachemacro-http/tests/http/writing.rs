@@ -325,6 +325,8 @@ async fn an_unsafe_method_through_the_layer_outdates_its_url() {
             assert_eq!(word(uri).await, "MISS", "{method} {uri}");
         }
         assert_eq!(word("/c").await, "HIT", "it is another's");
+        let others = send(&layer, &handler, request("GET", "/c", &[("host", "other")])).await;
+        assert_eq!(others.word(), if method == "POST" && uri == "/a" { "MISS" } else { "HIT" }, "only once");
     }
     send(&layer, &handler, request("POST", "/a?fail", &[("host", "shop")])).await;
     assert_eq!(word("/a").await, "HIT");
