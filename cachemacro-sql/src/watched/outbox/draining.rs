@@ -10,6 +10,7 @@ use cachemacro::{Cache, PartHealth, Removals};
 use futures_util::future::select;
 use tokio::sync::Notify;
 
+use crate::sql::footprint::MOST_ROWS;
 use crate::tags::{all, changed_tags};
 use crate::watched::outbox::store::{BACKLOG, Changed, Looked, Noted, Store, changed};
 
@@ -25,13 +26,17 @@ pub(crate) struct Draining {
     pub(crate) tables: BTreeSet<String>,
     /// Rows that were evicted, and wait to be deleted.
     undeleted: Mutex<BTreeSet<String>>,
-    /// Some of them wait for the next round, which is not to wait.
+    /// The next round is not to wait.
     soon: Notify,
     stopped: AtomicBool,
     evicted: AtomicU64,
     last: Mutex<Last>,
     poll: Mutex<Duration>,
 }
+
+/// So many rows do not wait for the next round to be deleted: each write reads them, and of twice as many of one table keys are noted no more.
+/// Fewer do wait. A round for each write would be a second write that the first one's connection has to wait for.
+const CROWDED: usize = MOST_ROWS / 2;
 
 /// How often the outbox is asked where nobody says otherwise.
 const POLL: Duration = Duration::from_millis(250);
@@ -131,10 +136,10 @@ impl Draining {
         self.evicted.fetch_add(undeleted.len().saturating_sub(before) as u64, Ordering::Relaxed);
     }
 
-    /// The same of a writer, which leaves it to the drainer to delete them.
+    /// The same of a writer, which leaves it to the drainer to delete them: in its next round, or soon where there are many.
     pub(crate) fn evicted_by_writer(&self, ids: &[String]) {
-        if !ids.is_empty() {
-            self.evicted(ids);
+        self.evicted(ids);
+        if ids.len() >= CROWDED {
             self.soon.notify_one();
         }
     }
