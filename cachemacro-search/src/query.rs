@@ -232,13 +232,20 @@ fn mistyped(text: &str, words: &Analyzer) -> Vec<Mistyped> {
 /// let found = cachemacro_search::Found::new("airport:EGLL", 0.93);
 /// assert_eq!((&*found.key, found.score), ("airport:EGLL", 0.93));
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Found {
     /// The key of the entry.
     pub key: Arc<str>,
     /// How alike it is, from 0 to 1.
     pub score: f32,
+}
+
+/// Not the key: that of a question holds its text.
+impl fmt::Debug for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Found").field("score", &self.score).finish_non_exhaustive()
+    }
 }
 
 impl Found {

@@ -41,7 +41,7 @@ pub struct Document {
 /// Neither words nor vectors are shown.
 impl fmt::Debug for Document {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Document").field("key", &self.key).finish_non_exhaustive()
+        f.debug_struct("Document").finish_non_exhaustive()
     }
 }
 

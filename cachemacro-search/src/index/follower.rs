@@ -1,6 +1,7 @@
 //! A mirror that follows an index.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 
@@ -50,13 +51,20 @@ pub struct Follower {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
 struct Shared {
     mirror: RwLock<Mirror>,
     /// Keys to be removed as soon as nobody searches.
     forgotten: Mutex<HashSet<String>>,
     is_complete: AtomicBool,
     unread: AtomicU64,
+}
+
+/// Not the keys.
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Shared");
+        shown.field("is_complete", &self.is_complete).field("unread", &self.unread).finish_non_exhaustive()
+    }
 }
 
 /// What catching up did.

@@ -1,6 +1,7 @@
 //! An index in this process.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt;
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -38,7 +39,7 @@ pub struct MemoryIndex {
     spaces: Mutex<HashMap<String, Space>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Space {
     /// By key, with the time at which it ends.
     documents: BTreeMap<String, (Bytes, Timestamp)>,
@@ -48,6 +49,17 @@ struct Space {
     forgotten: u64,
     /// When ended ones were looked for.
     swept: usize,
+}
+
+/// Neither documents nor their keys.
+impl fmt::Debug for Space {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (documents, changed) = (self.documents.len(), self.changed.len());
+        f.debug_struct("Space")
+            .field("documents", &documents)
+            .field("changed", &changed)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for MemoryIndex {

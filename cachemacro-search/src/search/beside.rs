@@ -77,6 +77,7 @@ pub struct Search {
     pub(super) words: Analyzer,
     documents: usize,
     bytes: Option<usize>,
+    max_features: Option<usize>,
     pub(super) within: Duration,
     pub(super) deadline: Duration,
     index: OnceLock<Arc<dyn Index>>,
@@ -114,6 +115,7 @@ impl Search {
             words,
             documents: Mirror::USUAL,
             bytes: None,
+            max_features: None,
             within: WITHIN,
             deadline: DEADLINE,
             index: OnceLock::new(),
@@ -211,6 +213,18 @@ impl Search {
         self
     }
 
+    /// Compares by so many of the most frequent words of a prefix alone. That loses much where words are names: of airports with one typo the
+    /// first ten had 20 % by a thousand words, and 62 % by all. Default: all words.
+    ///
+    /// ```
+    /// let search = cachemacro_search::Search::new().with_max_features(1_000);
+    /// ```
+    #[must_use]
+    pub const fn with_max_features(mut self, words: usize) -> Self {
+        self.max_features = Some(words);
+        self
+    }
+
     /// Documents that are older than this are found: a search asks the index for changes, if that is longer ago. Default: 250 ms.
     ///
     /// ```
@@ -253,7 +267,15 @@ impl Search {
     /// assert_eq!(cachemacro_search::Search::new().stats().searches, 0);
     /// ```
     pub fn stats(&self) -> SearchStats {
-        self.counts.snapshot(self.queue.waiting() as u64)
+        let mut stats = SearchStats { waiting: self.queue.waiting() as u64, ..self.counts.snapshot() };
+        let spaces = self.spaces.lock().unwrap_or_else(PoisonError::into_inner);
+        for space in spaces.values() {
+            stats.unread += space.searcher.unread();
+            let (documents, left) = space.searcher.search(|mirror| (mirror.len(), mirror.left()));
+            stats.documents += documents as u64;
+            stats.left += left;
+        }
+        stats
     }
 
     /// What became of questions that functions with `similar` were asked.
@@ -283,6 +305,10 @@ impl Search {
             return space.clone();
         }
         let mirror = Mirror::with_limit(self.documents).unwrap_or_default().with_bytes(self.most_bytes(name));
+        let mirror = match self.max_features {
+            Some(words) => mirror.with_max_features(words),
+            None => mirror,
+        };
         let space = Arc::new(Space::new(name, mirror));
         spaces.insert(name.to_owned(), space.clone());
         space

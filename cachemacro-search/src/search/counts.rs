@@ -10,7 +10,7 @@ macro_rules! counts {
             $(pub(crate) $name: Count,)*
         }
 
-        /// What a [`Search`](crate::Search) did so far. Counts only grow, but for what waits.
+        /// What a [`Search`](crate::Search) did so far. Counts only grow, but for what waits and what is searched.
         ///
         /// ```
         /// let stats = cachemacro_search::Search::new().stats();
@@ -22,11 +22,17 @@ macro_rules! counts {
             $($(#[doc = $doc])* pub $name: u64,)*
             /// Documents that wait to be written.
             pub waiting: u64,
+            /// Documents that this process searches: those of what it was asked for.
+            pub documents: u64,
+            /// Documents that are not searched any more, because there were too many newer ones.
+            pub left: u64,
+            /// What lay in the index and was no document.
+            pub unread: u64,
         }
 
         impl Counts {
-            pub(crate) fn snapshot(&self, waiting: u64) -> SearchStats {
-                SearchStats { $($name: self.$name.get(),)* waiting }
+            pub(crate) fn snapshot(&self) -> SearchStats {
+                SearchStats { $($name: self.$name.get(),)* ..SearchStats::default() }
             }
         }
     };

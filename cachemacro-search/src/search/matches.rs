@@ -1,5 +1,6 @@
 //! What a search gives.
 
+use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use std::time::Duration;
 ///     format!("{} ({:.2}, {} s old)", found.value, found.score, found.age.as_secs())
 /// }
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Match<T> {
     /// The value.
@@ -23,6 +24,13 @@ pub struct Match<T> {
     pub key: Arc<str>,
     /// How long ago it was stored.
     pub age: Duration,
+}
+
+/// Neither the value nor its key.
+impl<T> fmt::Debug for Match<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Match").field("score", &self.score).field("age", &self.age).finish_non_exhaustive()
+    }
 }
 
 /// What a search found, the best first.

@@ -299,3 +299,83 @@ fn code_that_panics_under_a_cache_tells_what_it_says_and_nothing_more() {
         }
     }
 }
+
+/// A question with its answer, found by its meaning and by its words.
+#[cached(prefix = "canaries", key = "{question}", similar = question, threshold = 0.5, scope = "shared", search = [result], entry = asked_entry)]
+async fn asked(question: &str) -> String {
+    format!("{question} {}", value())
+}
+
+/// Texts are told by nothing that shows itself, nor by what is traced.
+#[test]
+fn texts_that_are_searched_are_told_nobody() {
+    use std::sync::Arc;
+
+    use cachemacro_search::{
+        Analyzer, Document, Follower, Index as _, MemoryIndex, Mirror, Page, Query, Search, SearchCache as _,
+        StoreIndex,
+    };
+
+    collect();
+    let log = Log::default();
+    log.watch(async {
+        for server in [None, Some(RedisServer::start())] {
+            let index = Arc::new(MemoryIndex::new());
+            let search = Search::new().with_delay(Duration::ZERO);
+            let search = Arc::new(if server.is_some() { search } else { search.with_index(index.clone()) });
+            let ours = namespace();
+            let builder = Cache::builder().namespace(&ours).beside(search.clone());
+            let builder = match &server {
+                Some(server) => builder.redis(server.url()),
+                None => builder.memory(),
+            };
+            let cache = builder.build().expect("acceptable");
+            let questions =
+                [format!("opening hours of {CANARY}"), format!("what are the opening hours of {CANARY}")];
+            for question in &questions {
+                cache.scope(asked(question)).await;
+                cache.stored().await;
+                search.written().await;
+            }
+            assert_eq!(search.alike_stats().answered, 1);
+            let alike = cache.scope(async { asked_entry(&questions[1]).similar(&questions[1]).await });
+            let alike = alike.await.expect("it answers");
+            assert!(alike.is_some());
+            let found = cache.search("canaries").fuzzy(CANARY).run::<String>().await.expect("searched");
+            assert_eq!(found.len(), 1);
+            let asks = cache.search("canaries").vector(CANARY);
+            assert_discreet(&format!(
+                "{search:?} {index:?} {cache:?} {alike:?} {found:?} {:?} {asks:?}",
+                found[0]
+            ));
+            // Whoever looks into the index.
+            let mut pages: Vec<Page> = Vec::new();
+            let commands = cache.raw_commands();
+            for space in [format!("{ours}:canaries"), format!("{ours}:canaries:")] {
+                pages.push(match &commands {
+                    Some(commands) => {
+                        StoreIndex::new(commands.clone()).scan(&space, None).await.expect("it answers")
+                    }
+                    None => index.scan(&space, None).await.expect("it answers"),
+                });
+            }
+            assert!(pages.iter().any(|page| !page.laid.is_empty()), "{pages:?}");
+            let document =
+                Document::of(CANARY, &[CANARY], &Analyzer::new()).expect("short").with_text(CANARY);
+            let (mut mirror, query) = (Mirror::new(), Query::of(CANARY, &Analyzer::new()));
+            mirror.insert(document.clone());
+            let found = mirror.vector(&query);
+            assert_eq!(found.len(), 1);
+            let follower = Follower::new("space", mirror);
+            let searcher = follower.searcher();
+            searcher.forget(CANARY);
+            assert_discreet(&format!("{pages:?} {document:?} {query:?} {found:?} {follower:?} {searcher:?}"));
+            unwrapped(cache.search("none").fuzzy(CANARY).run::<String>().await);
+            unwrapped(cache.search("canaries").fuzzy(CANARY).threshold(7.0).run::<String>().await);
+        }
+    });
+    assert!(panics() > 1);
+    for line in log.lines() {
+        assert_discreet(&line.text);
+    }
+}

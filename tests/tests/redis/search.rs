@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use cachemacro::Cache;
 use cachemacro_search::conformance::{Subject, all};
-use cachemacro_search::{Analyzer, Document, Follower, Index, Mirror, RedisIndex};
+use cachemacro_search::{Analyzer, Document, Follower, Index, Mirror, RedisIndex, StoreIndex};
 use cachemacro_tests::{DEADLINE, RedisServer, namespace, wait_until};
 use redis::aio::MultiplexedConnection;
 
@@ -66,6 +67,38 @@ fn document(key: &str) -> Document {
 #[tokio::test]
 async fn an_index_on_redis_conforms() {
     all(&Redis::on(RedisServer::shared()).await, &namespace()).await;
+}
+
+/// The index of a cache with a server, over the store's own connections.
+#[derive(Debug)]
+struct OfStore(StoreIndex, Redis);
+
+#[async_trait]
+impl Subject for OfStore {
+    fn index(&self) -> &dyn Index {
+        &self.0
+    }
+
+    async fn pass(&self, time: Duration) {
+        self.1.pass(time).await;
+    }
+
+    fn most_changes(&self) -> usize {
+        self.1.most_changes()
+    }
+
+    async fn lay(&self, space: &str, key: &str, bytes: Bytes) -> bool {
+        self.1.lay(space, key, bytes).await
+    }
+}
+
+#[tokio::test]
+async fn an_index_of_a_store_conforms() {
+    let server = RedisServer::shared();
+    let cache = Cache::builder().redis(server.url()).command_timeout(DEADLINE).build().expect("acceptable");
+    let commands = cache.raw_commands().expect("it has a server");
+    let index = StoreIndex::new(commands).with_changes(200).with_deadline(DEADLINE);
+    all(&OfStore(index, Redis::on(server).await), &namespace()).await;
 }
 
 #[tokio::test]

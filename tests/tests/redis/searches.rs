@@ -15,9 +15,12 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use cachemacro::codec::Json;
 use cachemacro::{Cache, EntryRules, ErrorKind, Mode, Sealing, cache_put, cached};
-use cachemacro_search::{Changes, Document, Error, Index, MemoryIndex, Page, Place, Search, SearchCache};
+use cachemacro_search::{
+    Analyzer, Changes, Document, Error, Index, Language, MemoryIndex, Page, Place, Search, SearchCache,
+    StoreIndex,
+};
 use cachemacro_tests::clusters::RedisCluster;
-use cachemacro_tests::{DEADLINE, LONG, Rig, namespace, on_both_stores};
+use cachemacro_tests::{DEADLINE, LONG, Rig, namespace, on_both_stores, wait_until};
 
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 struct Airport {
@@ -68,19 +71,28 @@ const ALL: [&str; 4] = ["EGLL", "EGKK", "EDDB", "LSZH"];
 struct Process {
     cache: Cache,
     search: Arc<Search>,
+    /// Of processes in memory.
+    index: Arc<MemoryIndex>,
 }
 
 impl Process {
     fn of(rig: &Rig, index: &Arc<MemoryIndex>) -> Self {
-        let search = Search::new().with_delay(Duration::ZERO).with_deadline(LONG);
+        Self::with(rig, index, |search| search)
+    }
+
+    fn with(rig: &Rig, index: &Arc<MemoryIndex>, settings: impl FnOnce(Search) -> Search) -> Self {
+        let search = settings(Search::new()).with_delay(Duration::ZERO).with_deadline(LONG);
         let search = Arc::new(if rig.is_redis() { search } else { search.with_index(index.clone()) });
         let beside = search.clone();
-        Self { cache: rig.process_with(|builder| builder.beside(beside)).cache, search }
+        let cache = rig.process_with(|builder| builder.beside(beside)).cache;
+        Self { cache, search, index: index.clone() }
     }
 
     /// Two of one namespace.
     fn two(rig: &Rig) -> (Self, Self) {
-        let index = Arc::new(MemoryIndex::new());
+        let index = MemoryIndex::new();
+        let index =
+            Arc::new(if rig.is_redis() { index } else { index.with_clock(rig.in_memory().1.clone()) });
         (Self::of(rig, &index), Self::of(rig, &index))
     }
 
@@ -230,7 +242,68 @@ async fn documents_that_point_nowhere_make_room_for_the_next_best(rig: Rig) {
     }
 }
 
+/// It does without a document, wherever that lies. Upholds that a document lives as long as its entry.
+async fn what_has_ended_is_not_found(rig: Rig) {
+    let (one, other) = Process::two(&rig);
+    let rules = EntryRules::none().search(|name: &String| vec![name.clone()]);
+    let life = if rig.is_redis() { Duration::from_millis(300) } else { Duration::from_mins(5) };
+    let entry = one.cache.entry::<String>("brief", 1).with_ttl(life).with_rules(rules);
+    entry.set(&"heathrow".to_owned()).await.expect("stored");
+    one.written().await;
+    let asks = async |process: &Process| {
+        let asked = process.cache.search("brief").vector("heathrow");
+        asked.run_by(|name: &String| vec![name.clone()]).await.expect("searched").len()
+    };
+    let before = asks(&other).await;
+    if rig.is_redis() {
+        wait_until("it has ended", DEADLINE, async || asks(&other).await == 0).await;
+    } else {
+        assert_eq!(before, 1);
+        rig.in_memory().1.advance(life);
+        assert_eq!(asks(&other).await, 0);
+    }
+    // Nor is its document there.
+    let space = format!("{}:brief", rig.namespace());
+    let laid = match one.cache.raw_commands() {
+        Some(commands) => StoreIndex::new(commands).scan(&space, None).await,
+        None => one.index.scan(&space, None).await,
+    };
+    assert!(laid.expect("it answers").laid.is_empty());
+}
+
+async fn what_is_searched_and_what_is_not_is_counted(rig: Rig) {
+    let index = Arc::new(MemoryIndex::new());
+    let one = Process::of(&rig, &index);
+    let few = Process::with(&rig, &index, |search| search.with_documents(3).expect("a limit"));
+    one.fill().await;
+    assert_eq!((one.search.stats().documents, one.search.stats().left), (0, 0), "it only fills");
+    one.finds("heathrow").await;
+    few.finds("heathrow").await;
+    assert_eq!((one.search.stats().documents, one.search.stats().left), (4, 0));
+    assert_eq!((few.search.stats().documents, few.search.stats().left), (3, 1));
+    assert_eq!(few.search.stats().unread, 0);
+}
+
+/// Words are compared by their stems, where all processes do it so.
+async fn texts_are_taken_apart_as_it_is_said(rig: Rig) {
+    let index = Arc::new(MemoryIndex::new());
+    let stems = |search: Search| search.with_words(Analyzer::new().stemming(Language::English));
+    let (one, other) = (Process::with(&rig, &index, stems), Process::with(&rig, &index, stems));
+    let rules = EntryRules::none().search(|name: &String| vec![name.clone()]);
+    let entry = one.cache.entry::<String>("stemmed", 1).with_rules(rules);
+    entry.set(&"regional airports".to_owned()).await.expect("stored");
+    one.written().await;
+    for (text, count) in [("airport", 1), ("region", 1), ("harbour", 0)] {
+        let asked = other.cache.search("stemmed").vector(text);
+        let found = asked.run_by(|name: &String| vec![name.clone()]).await.expect("searched");
+        assert_eq!(found.len(), count, "{text}");
+    }
+}
+
 on_both_stores!(
+    what_has_ended_is_not_found,
+    what_is_searched_and_what_is_not_is_counted,
+    texts_are_taken_apart_as_it_is_said,
     what_one_process_stores_another_finds_by_each_method,
     nothing_is_found_that_a_read_would_not_give,
     a_function_with_a_codec_and_a_version_of_its_own_is_read_as_it_reads,
@@ -320,7 +393,7 @@ async fn on_a_cluster_documents_go_through_the_stores_own_connections() {
         let search = Arc::new(Search::new().with_delay(Duration::ZERO).with_deadline(LONG));
         let builder = Cache::builder().redis(cluster.url()).namespace(&ours).command_timeout(LONG);
         let cache = builder.wait(LONG).beside(search.clone()).build().expect("acceptable");
-        Process { cache, search }
+        Process { cache, search, index: Arc::default() }
     };
     let (one, other) = (process(), process());
     one.fill().await;

@@ -12,8 +12,10 @@ use cachemacro::{Asked, Beside, Cache, Candidate, Judged, Stored, cached};
 use tokio::time::Instant;
 
 const SECOND: Duration = Duration::from_secs(1);
-/// What is always near.
-const NEAR: [&str; 5] = ["one", "two", "three", "four", "five"];
+/// What is always near: more than are looked at.
+const NEAR: [&str; 7] = ["one", "two", "three", "four", "five", "six", "seven"];
+/// So many are.
+const LOOKED_AT: usize = 5;
 
 /// What whoever is beside the cache does.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -128,6 +130,20 @@ async fn a_value_that_was_found_is_given_though_who_is_told_panics() {
     assert_eq!(given.await, "three");
 }
 
+#[tokio::test]
+async fn of_many_that_are_near_a_few_are_looked_at() {
+    let strange = Strange::new(Does::Finds);
+    let cache = beside(&strange);
+    let near_to = |question: &'static str| cache.scope(asked(question));
+    assert_eq!(near_to("another").await, "another");
+    assert_eq!(strange.judged(), [Judged::Gone; LOOKED_AT]);
+    // The last that is looked at answers, and the one after it does not.
+    near_to("six").await;
+    assert_eq!(near_to("a third").await, "a third");
+    near_to("five").await;
+    assert_eq!(near_to("a fourth").await, "five");
+}
+
 /// Upholds G6.
 #[tokio::test(start_paused = true)]
 async fn a_confirm_that_never_ends_is_a_no_after_five_seconds_in_all() {
@@ -144,7 +160,7 @@ async fn a_confirm_that_never_ends_is_a_no_after_five_seconds_in_all() {
             assert!(took >= 5 * SECOND && took < 6 * SECOND, "{took:?}");
         })
         .await;
-    assert_eq!(strange.judged(), [Judged::Unconfirmed; NEAR.len()]);
+    assert_eq!(strange.judged(), [Judged::Unconfirmed; LOOKED_AT]);
     assert!(CONFIRMS.load(Ordering::SeqCst) >= 1);
 }
 
