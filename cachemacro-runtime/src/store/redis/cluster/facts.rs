@@ -124,7 +124,7 @@ mod tests {
         let wrong: [fn(&mut ServerFacts); 4] = [
             |facts| facts.too_old = Some("6.0.20".to_owned()),
             |facts| {
-                (facts.eviction_policy, facts.keys_without_ttl) = (Some("allkeys-lru".to_owned()), Some(7))
+                (facts.eviction_policy, facts.keys_without_ttl) = (Some("allkeys-lru".to_owned()), Some(7));
             },
             |facts| facts.eviction_policy = Some("noeviction".to_owned()),
             |facts| facts.persists = Some(true),
