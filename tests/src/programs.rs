@@ -45,6 +45,20 @@ impl Program {
         Self { name: name.to_owned(), command }
     }
 
+    /// Run by another program, which gets its path after these arguments, and starts the servers that the tests do.
+    #[must_use]
+    pub fn under(self, by: &Path, args: &[&str]) -> Self {
+        let mut command = Command::new(by);
+        command.args(args).arg(self.command.get_program());
+        without_settings(&mut command).stdin(Stdio::null());
+        for name in ["CACHEMACRO_TEST_SERVER", "CACHEMACRO_TEST_CLI"] {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        Self { name: self.name, command }
+    }
+
     /// With a further argument.
     #[must_use]
     pub fn arg(mut self, arg: impl AsRef<std::ffi::OsStr>) -> Self {

@@ -274,7 +274,8 @@ impl Inspector {
     }
 
     /// One step through the keys of the namespace that begin with `prefix`, without the namespace. From the
-    /// [first](Cursor::default) cursor to where there is no next one, every key is told that was there all the time.
+    /// [first](Cursor::default) cursor to where there is no next one, every key is told that was there all the time. On a cluster nodes are gone
+    /// through one after the other: a key whose slot moves meanwhile may be told twice, or not at all.
     ///
     /// ```
     /// # use cachemacro_runtime as cachemacro;

@@ -1,6 +1,11 @@
 //! Every program in `examples/` does what it says, run as a process of its own.
 
+use std::path::Path;
+
+use cachemacro_tests::authority::{Authority, TlsServer};
 use cachemacro_tests::programs::Answer;
+use cachemacro_tests::sentinels::Watched;
+use cachemacro_tests::server::is_redis_6;
 use cachemacro_tests::{Program, RedisServer};
 
 /// The programs that a test below runs.
@@ -49,13 +54,69 @@ fn the_quickstart_shows_hits_misses_a_put_an_evict_and_one_load_for_a_thousand_c
     assert_eq!(output("quickstart"), format!("The cache is in memory.\n{QUICKSTART}"));
 }
 
+/// On this server, with time for a machine that is busy.
+fn quickstart(url: &str) -> Program {
+    patient(Program::example("quickstart")).env("REDIS_URL", url)
+}
+
+fn patient(program: Program) -> Program {
+    program.env("CACHEMACRO_CONNECT_TIMEOUT", "10s").env("CACHEMACRO_COMMAND_TIMEOUT", "10s")
+}
+
 #[test]
 fn the_quickstart_says_the_same_on_redis_each_time() {
     let server = RedisServer::start();
     for _ in 0..2 {
-        let said = Program::example("quickstart").env("REDIS_URL", &server.url()).output();
+        let said = quickstart(&server.url()).output();
         assert_eq!(said, format!("The cache is in redis.\n{QUICKSTART}"));
     }
+}
+
+#[tokio::test]
+async fn the_quickstart_says_the_same_by_way_of_sentinels_and_of_a_socket() {
+    let watched = Watched::start().await;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let socket = folder.path().join("redis.sock");
+    let path = socket.to_str().expect("a path of text");
+    let _server = RedisServer::with_args(&["--unixsocket", path]);
+    for url in [watched.url(), watched.url().replace("redis+", "valkey+"), format!("unix://{path}?db=3")] {
+        let said = quickstart(&url).output();
+        assert_eq!(said, format!("The cache is in redis.\n{QUICKSTART}"), "{url}");
+    }
+}
+
+/// Of the CAs that the platform trusts, which `SSL_CERT_FILE` says in its place.
+#[test]
+fn the_quickstart_says_the_same_over_tls_where_the_platform_trusts_the_ca() {
+    let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
+    let server = TlsServer::start(&ours, &ours.signs(&["localhost"]), false);
+    let trusting = |trusted: &Authority| {
+        quickstart(&server.bare_url()).env("SSL_CERT_FILE", trusted.file().to_str().expect("a path of text"))
+    };
+    assert_eq!(trusting(&ours).output(), format!("The cache is in redis.\n{QUICKSTART}"));
+    let refused = trusting(&theirs).end();
+    assert!(!refused.status.success() && refused.errors.contains("a CA that is not trusted"), "{refused:?}");
+}
+
+/// The command of the guide, with the program as it is built here.
+#[test]
+fn the_quickstart_says_the_same_over_tls_on_the_cluster_of_the_guide() {
+    let guide = include_str!("../../../docs/cluster.md");
+    let line = guide.lines().find(|line| line.starts_with("./scripts/cluster --tls cargo run "));
+    let line = line.expect("docs/cluster.md says how to try it");
+    let (script, cargo) = line.split_once(" cargo run ").expect("it was looked for");
+    let asks = "-p cachemacro-examples --example quickstart --features cachemacro/cluster,cachemacro/tls";
+    assert_eq!((script, cargo), ("./scripts/cluster --tls", asks));
+    // The script needs Redis 7.
+    if is_redis_6() {
+        return;
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/cluster");
+    // Six ports, below those that systems give away, and others than those of the neighbours.
+    let port = 22_000 + 6 * (std::process::id() % 1_600);
+    let program = patient(Program::example("quickstart").under(&script, &["--tls"]));
+    let said = program.env("CACHEMACRO_CLUSTER_PORT", &port.to_string()).output();
+    assert_eq!(said, format!("The cache is in redis.\n{QUICKSTART}"));
 }
 
 #[test]

@@ -1,13 +1,17 @@
 //! What README and guide say is what the code has: names, settings, counters, links, and the rights on a server.
 //! Their code blocks are doc tests (`tests/src/lib.rs`, `cachemacro/src/lib.rs`).
 
-use std::collections::BTreeSet;
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
+use cachemacro_runtime::store::{Accepted, Member, Settle, Store};
 use cachemacro_runtime::{Cache, ErrorKind, MissReason, Mode};
-use cachemacro_tests::{DEADLINE, RedisServer, wait_until};
+use cachemacro_tests::server::{is_redis_6, run};
+use cachemacro_tests::{DEADLINE, LONG, RedisServer, wait_until};
 use redis::aio::MultiplexedConnection;
 
 fn root() -> PathBuf {
@@ -381,8 +385,92 @@ async fn tracked_keys(admin: &mut MultiplexedConnection) -> u64 {
     count.and_then(|count| count.trim().parse().ok()).expect("the server counts them")
 }
 
+/// How often the server carried out each command so far, those of scripts too; Redis 6 does not tell the subcommands apart.
+async fn carried_out(admin: &mut MultiplexedConnection) -> BTreeMap<String, u64> {
+    let stats: String =
+        redis::cmd("INFO").arg("commandstats").query_async(admin).await.expect("the server answers");
+    let counts = stats.lines().filter_map(|line| {
+        let (command, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+        Some((command.to_owned(), rest.split(',').next()?.parse().ok()?))
+    });
+    counts.filter(|(_, count)| *count > 0).collect()
+}
+
+/// Whether the server has a client wait for a key.
+async fn is_waited_for(admin: &mut MultiplexedConnection) -> bool {
+    let clients: String = redis::cmd("INFO").arg("clients").query_async(admin).await.expect("it answers");
+    clients.lines().any(|line| line.strip_prefix("blocked_clients:").is_some_and(|count| count.trim() != "0"))
+}
+
+/// Whether one of these commands needs this right: `config|get` needs `config|get`, `xgroup|create` needs `xgroup`. Redis 6 tells of `config`.
+fn is_used(right: &str, counts: &BTreeMap<String, u64>) -> bool {
+    let command = right.split('|').next().unwrap_or(right);
+    let is_part = |known: &String| known.strip_prefix(right).is_some_and(|rest| rest.starts_with('|'));
+    counts.contains_key(right) || counts.keys().any(is_part) || (is_redis_6() && counts.contains_key(command))
+}
+
+/// What of the store is neither asked for by entries nor by copies: events, for each process and in a group, and queues of writes.
+async fn use_events_and_queues(
+    store: &dyn Store,
+    admin: &mut MultiplexedConnection,
+) -> cachemacro_runtime::Result<()> {
+    let streams = store.streams().expect("it keeps them");
+    let stream = "{shop:event:renamed}";
+    let mailer = Member::new(stream, "mailers", "one");
+    let before = streams.end(stream).await?;
+    // The second finds the group, and looks who is in it.
+    streams.join(mailer).await?;
+    streams.join(mailer).await?;
+    let first = streams.append(stream, "Ada".into(), 1_000).await?;
+    let is_appended = Cell::new(false);
+    let waited = async {
+        // While its connection is being opened it gives up early.
+        while !is_appended.get() {
+            streams.grown(stream, first, LONG).await;
+        }
+    };
+    let appended = async {
+        wait_until("somebody waits for it", DEADLINE, async || is_waited_for(admin).await).await;
+        let appended = streams.append(stream, "Grace".into(), 1_000).await;
+        is_appended.set(true);
+        appended
+    };
+    tokio::join!(waited, appended).1?;
+    assert_eq!(streams.after(stream, before, 10).await?.len(), 2);
+    let taken = streams.take(mailer, LONG, 10).await?;
+    streams.hold(mailer, &[first.number]).await?;
+    // Of somebody who is gone.
+    let again = streams.take(Member::new(stream, "mailers", "two"), Duration::ZERO, 10).await?;
+    assert_eq!((taken.items.len(), again.items.len()), (2, 2));
+    streams.bury(mailer, &taken.items[0].item, "no such user").await?;
+    let buried = streams.buried(mailer, 10).await?;
+    assert!(streams.unbury(mailer, &buried[0].id).await?);
+    streams.finish(mailer, taken.items[1].item.place.number).await?;
+    streams.leave(mailer).await?;
+
+    let queues = store.queues().expect("it keeps them");
+    let partition = "{shop:behind:renames:07}";
+    let fence = queues.own(partition, "one", LONG).await?.expect("nobody does");
+    for (key, is_dead) in [("user:7", false), ("user:8", true)] {
+        let Accepted::As(number) = queues.accept(partition, key, "Ada".into(), 100).await? else {
+            panic!("it is full")
+        };
+        assert!(queues.pending(partition, key).await?.is_some());
+        let queued = queues.queued(partition, 0, 10).await?;
+        let (numbers, keys) = ([number], [(key, number)]);
+        let settle = Settle::new(&numbers, &keys);
+        let settle = if is_dead { settle.with_dead(&queued[0], "no name") } else { settle };
+        assert!(queues.settle(partition, fence, settle).await?);
+    }
+    assert_eq!(queues.depth(partition).await?.count, 0);
+    let dead = queues.dead(partition, 10).await?;
+    assert!(queues.forget(partition, &dead[0].id).await?);
+    queues.disown(partition, "one").await
+}
+
+/// Each right is used: without it the server would refuse a command, and say so in its log. With all of them it refuses none.
 #[tokio::test]
-async fn the_rights_that_the_guide_names_are_enough() {
+async fn the_rights_that_the_guide_names_are_enough_and_none_too_many() {
     let operations = read("docs/operations.md");
     let rule = operations
         .lines()
@@ -397,12 +485,18 @@ async fn the_rights_that_the_guide_names_are_enough() {
     }
     set_user.exec_async(&mut admin).await.expect("the rule is one");
 
+    run(&mut admin, "CONFIG RESETSTAT").await;
+
     let url = format!("redis://shop:PASSWORD@{}", server.address());
     let build = || {
         let settings = Cache::builder().redis(url.clone()).namespace("shop").command_timeout(DEADLINE);
+        let settings = settings.health_interval(Duration::from_millis(50));
         settings.report_interval(Duration::from_millis(50)).build().expect("acceptable settings")
     };
     let (cache, other) = (build(), build());
+    cache.connect().await.expect("it may");
+    // The test asks for it, too, from now on.
+    assert!(carried_out(&mut admin).await.contains_key("info"));
     let entry = |cache: &Cache| cache.entry::<u32>("number", 7).with_tags(["numbers"]);
 
     // A load, a caller in another process that waits for it, and a hit.
@@ -442,6 +536,21 @@ async fn the_rights_that_the_guide_names_are_enough() {
     for sum in [2, 4] {
         assert_eq!(cache.entry::<i64>("count", ()).increment(2).await.expect("it may"), sum);
     }
+    // One that is large, and copies in this process.
+    let large = cache.entry::<String>("number", "large");
+    for _ in 0..2 {
+        assert_eq!(large.get_or_load(async || "large".repeat(10_000)).await.len(), 50_000);
+        cache.stored().await;
+    }
+    let local = Cache::builder().redis(url.clone()).namespace("shop").command_timeout(DEADLINE).local(LONG);
+    let local = local.build().expect("acceptable settings");
+    wait_until("a copy answers", DEADLINE, async || {
+        local.entry::<u32>("number", 9).get_or_load(async || 9).await;
+        local.stats().total.local_hits > 0
+    })
+    .await;
+    let store = RedisStore::new(RedisConfig::new(&*url).command_timeout(DEADLINE)).expect("acceptable");
+    use_events_and_queues(&store, &mut admin).await.expect("it may");
     cache.evict_tags(["numbers"]).await.expect("it may");
     entry.evict().await.expect("it may");
     cache.evict_prefix("number").await.expect("it may");
@@ -456,6 +565,11 @@ async fn the_rights_that_the_guide_names_are_enough() {
     other.shutdown().await.expect("nothing is left to deliver");
     cache.clear().await.expect("it may");
     assert!(cache.entry::<u32>("number", 7).get().await.expect("it may").is_none());
+
+    let counts = carried_out(&mut admin).await;
+    let rights = rule.split_whitespace().filter_map(|word| word.strip_prefix('+'));
+    let unused: Vec<&str> = rights.filter(|right| !is_used(right, &counts)).collect();
+    assert_eq!(unused, Vec::<&str>::new(), "nothing asks for these");
 
     let denied: Vec<redis::Value> =
         redis::cmd("ACL").arg("LOG").query_async(&mut admin).await.expect("the log can be read");

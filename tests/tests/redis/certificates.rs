@@ -9,7 +9,8 @@ use cachemacro_runtime::{Cache, ErrorKind};
 use cachemacro_tests::authority::{Authority, Identity};
 use cachemacro_tests::clusters::{RedisCluster, slot_of};
 use cachemacro_tests::sentinels::OverTls;
-use cachemacro_tests::{DEADLINE, namespace, wait_until};
+use cachemacro_tests::server::{is_redis_6, run};
+use cachemacro_tests::{DEADLINE, LONG, Single as _, namespace, wait_until};
 
 /// Whom all of them are for, where they are not for another.
 const NAMES: [&str; 2] = ["localhost", "127.0.0.1"];
@@ -83,6 +84,52 @@ async fn is_up(cluster: &RedisCluster) {
     }
 }
 
+/// Nodes that announce host names, which their certificates are for and their addresses are not; and nodes all of one other name. In the
+/// end they are for all again.
+async fn are_called_by_names(cluster: &RedisCluster, ours: &Authority) {
+    let url = cluster.tls_url(ours);
+    let show = async |identity: Identity| {
+        for server in 0..cluster.servers.len() {
+            cluster.shows(server, &identity).await;
+        }
+    };
+    let all = async |url: &str| {
+        let store = store(url);
+        store.connect().await.expect("they prove who they are");
+        // On all nodes.
+        for id in 0..20 {
+            store.set(&format!("{}:{id}", namespace()), "value".into(), LONG).await.expect("stored");
+        }
+    };
+    show(ours.signs(&["cache.internal"])).await;
+    assert!(refused(&url).await.contains("for another name"));
+    all(&format!("{url}&server_name=cache.internal")).await;
+    // Redis 6 has no names to announce.
+    if !is_redis_6() {
+        show(ours.signs(&["localhost"])).await;
+        let by_name = url.replace("127.0.0.1", "localhost");
+        assert!(refused(&by_name).await.contains("for another name"), "they lead to addresses");
+        for server in &cluster.servers {
+            let mut client = server.client().await;
+            run(&mut client, "CONFIG SET cluster-announce-hostname localhost").await;
+            run(&mut client, "CONFIG SET cluster-preferred-endpoint-type hostname").await;
+        }
+        for server in &cluster.servers {
+            wait_until("it knows all names", 2 * DEADLINE, async || {
+                let mut ask = redis::cmd("CLUSTER");
+                let nodes: String =
+                    ask.arg("NODES").query_async(&mut server.client().await).await.expect("NODES");
+                nodes.lines().all(|node| node.contains(",localhost"))
+            })
+            .await;
+        }
+        all(&by_name).await;
+        cluster.each("CONFIG SET cluster-preferred-endpoint-type ip").await;
+    }
+    show(ours.signs(&NAMES)).await;
+    is_up(cluster).await;
+}
+
 /// Nodes are asked one after the other for who serves what, so all of them have the same to show.
 #[tokio::test]
 async fn nodes_whose_certificates_are_not_to_be_believed_over_tls_are_refused_and_why_is_told() {
@@ -102,6 +149,7 @@ async fn nodes_whose_certificates_are_not_to_be_believed_over_tls_are_refused_an
     }
     is_up(&cluster).await;
     store(&url).connect().await.expect("they prove who they are");
+    are_called_by_names(&cluster, &ours).await;
     cluster.each("CONFIG SET tls-auth-clients yes").await;
     store(&with(&url, &ours.signs(&["shop"]))).connect().await.expect("it has one");
     for url in

@@ -5,14 +5,17 @@
 //! | entries carry the server's id | `what_a_failover_revived_is_a_miss_under_the_epoch_check` |
 //! | the id is captured before the load | `what_was_loaded_before_a_failover_is_a_miss_after_it` |
 //! | connections that are open are asked again | `a_server_that_was_demoted_and_promoted_under_an_open_connection_is_another_one` |
-//! | an evict waits for replicas | `an_evict_is_done_once_the_replica_has_it` |
+//! | copies end where the server's id is another one | `copies_of_a_server_that_was_a_replica_for_a_moment_are_let_go` |
+//! | an evict waits for replicas, on each topology | `an_evict_is_done_once_the_replica_has_it`, and two more |
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use cachemacro::{Cache, CacheBuilder, ErrorKind, Warning};
+use cachemacro_tests::clusters::{PRIMARIES, RedisCluster};
+use cachemacro_tests::sentinels::Watched;
 use cachemacro_tests::server::run;
-use cachemacro_tests::{DEADLINE, FaultProxy, RedisServer, namespace, wait_until};
+use cachemacro_tests::{DEADLINE, FaultProxy, LONG, RedisServer, namespace, wait_until};
 use redis::aio::MultiplexedConnection;
 
 async fn info(server: &mut MultiplexedConnection, field: &str) -> String {
@@ -160,32 +163,89 @@ async fn a_server_that_does_not_tell_its_id_is_not_used_under_the_epoch_check() 
     assert_eq!(number(&cache, 1).await, 1, "the function runs");
 }
 
-fn kept(cache: &Cache) -> bool {
-    cache.warnings().iter().any(|warning| matches!(warning, Warning::KeptEvicts { .. }))
+/// How many keys, tags and prefixes are to be sent again.
+fn kept(cache: &Cache) -> Option<u64> {
+    cache.warnings().iter().find_map(|warning| match warning {
+        Warning::KeptEvicts { count, .. } => Some(*count),
+        _ => None,
+    })
+}
+
+/// Evicts a key, a tag and a prefix while these replicas are silent.
+async fn evicts_wait(settings: CacheBuilder, replicas: &[&RedisServer]) {
+    let cache = settings.command_timeout(Duration::from_secs(2)).build().expect("acceptable settings");
+    let rows = [
+        cache.entry::<u64>("by-key", 1),
+        cache.entry("by-tag", 1).with_tags(["rows"]),
+        cache.entry("by-prefix", 1),
+    ];
+    for row in &rows {
+        assert_eq!(row.get_or_load(async || 1).await, 1);
+    }
+    cache.stored().await;
+    for row in &rows {
+        assert_eq!(row.get_or_load(async || 2).await, 1, "a hit");
+    }
+    replicas.iter().for_each(|replica| replica.pause());
+    let (key, tag, prefix) = tokio::join!(
+        cache.evict_key("by-key", 1),
+        cache.evict_tags(["rows"]),
+        cache.evict_prefix("by-prefix")
+    );
+    for (evicted, what) in [(key.map(drop), "key"), (tag, "tag"), (prefix.map(drop), "prefix")] {
+        assert_eq!(evicted.expect_err("a replica has it not").kind(), ErrorKind::Refused, "{what}");
+    }
+    assert_eq!(kept(&cache), Some(3));
+    // Nobody else waits.
+    assert_eq!(cache.get_or_load("other", 1, async || 7).await, 7);
+    replicas.iter().for_each(|replica| replica.resume());
+    wait_until("they are sent again", DEADLINE, async || kept(&cache).is_none()).await;
+    for row in &rows {
+        assert_eq!(row.get_or_load(async || 2).await, 2, "{row:?}");
+    }
+    cache.evict_key("by-key", 1).await.expect("the replicas have it");
 }
 
 /// Upholds G7.
 #[tokio::test]
 async fn an_evict_is_done_once_the_replica_has_it() {
     let pair = Pair::start().await;
-    let cache = pair.settings().command_timeout(Duration::from_secs(2)).evict_replicas(1);
-    let cache = cache.build().expect("acceptable settings");
-    for evict in ["key", "tag", "prefix"] {
+    evicts_wait(pair.settings().evict_replicas(1), &[&pair.replica]).await;
+}
+
+/// Upholds G7: as many as it waits for, and not one of them.
+#[tokio::test]
+async fn an_evict_by_way_of_sentinels_is_done_once_all_replicas_have_it() {
+    let watched = Watched::start().await;
+    let settings = Cache::builder().redis(watched.url()).namespace(&namespace()).guarded(false);
+    evicts_wait(settings.evict_replicas(2), &[&watched.servers[2]]).await;
+}
+
+/// Upholds G7.
+#[tokio::test]
+async fn an_evict_on_a_cluster_is_done_once_the_replicas_of_its_node_have_it() {
+    let cluster = RedisCluster::start().await;
+    let settings = Cache::builder().redis(cluster.url()).namespace(&namespace()).guarded(false);
+    let replicas: Vec<&RedisServer> = cluster.servers[PRIMARIES..].iter().collect();
+    evicts_wait(settings.evict_replicas(1), &replicas).await;
+}
+
+/// Upholds G3: nobody was told that it was a replica.
+#[tokio::test]
+async fn copies_of_a_server_that_was_a_replica_for_a_moment_are_let_go() {
+    let pair = Pair::start().await;
+    let settings = Cache::builder().redis(pair.primary.url()).namespace(&pair.namespace).epoch_check(true);
+    let settings = settings.local(LONG).health_interval(Duration::from_millis(50));
+    let cache = settings.command_timeout(DEADLINE).build().expect("acceptable settings");
+    wait_until("a copy answers", DEADLINE, async || {
+        let before = cache.stats().total.local_hits;
         assert_eq!(number(&cache, 1).await, 1);
-        pair.is_in_step().await;
-        pair.replica.pause();
-        let evicted = match evict {
-            "key" => cache.evict_key("row", 1).await.map(drop),
-            "tag" => cache.evict_tags(["rows"]).await,
-            _ => cache.evict_prefix("row").await.map(drop),
-        };
-        assert_eq!(evicted.expect_err("the replica has it not").kind(), ErrorKind::Refused, "{evict}");
-        assert!(kept(&cache), "{evict}");
-        // Nobody else waits.
-        assert_eq!(cache.get_or_load("other", 1, async || 7).await, 7);
-        pair.replica.resume();
-        wait_until("it is sent again", DEADLINE, async || !kept(&cache)).await;
-        assert_eq!(number(&cache, 2).await, 2, "{evict}");
-        cache.evict_key("row", 1).await.expect("the replica has it");
-    }
+        cache.stats().total.local_hits > before
+    })
+    .await;
+    let mut both = redis::pipe();
+    both.atomic().cmd("REPLICAOF").arg("127.0.0.1").arg(pair.replica.port());
+    both.cmd("REPLICAOF").arg("NO").arg("ONE");
+    both.exec_async(&mut pair.primary.client().await).await.expect("it was one and is none");
+    wait_until("what it had is not used", DEADLINE, async || number(&cache, 2).await == 2).await;
 }

@@ -14,6 +14,8 @@ mod healing;
 mod http;
 mod http_local;
 mod large;
+mod leaks;
+mod leases;
 mod local;
 mod messages;
 mod misses;

@@ -12,6 +12,7 @@
 //! Certificates on a cluster and by way of sentinels have a file of their own.
 
 use std::io::{Read as _, Write as _};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ use cachemacro_tests::authority::{Authority, TlsServer};
 use cachemacro_tests::history::{Counts, Fleet, Plan};
 use cachemacro_tests::proxy::Fault;
 use cachemacro_tests::{DEADLINE, FaultProxy, Single as _, namespace, rounds, wait_until};
+
+use crate::leaks::{Leaks, is_whole};
 
 /// A server that everybody of this process may use, and whom it trusts.
 pub(crate) fn shared() -> (&'static TlsServer, &'static Authority) {
@@ -89,7 +92,12 @@ async fn a_server_that_asks_for_a_certificate_gets_it_or_is_told() {
             let (certificate, key) = (identity.certificate.display(), identity.key.display());
             format!("{}&cert={certificate}&key={key}", server.url(&ours))
         };
-        store(RedisConfig::new(with(&ours.signs(&["shop"])))).connect().await.expect("it has one");
+        let shop = ours.signs(&["shop"]);
+        store(RedisConfig::new(with(&shop))).connect().await.expect("it has one");
+        let read = |path: &Path| std::fs::read(path).expect("its file is there");
+        let tls =
+            TlsConfig::new().ca(ours.pem()).client_certificate(read(&shop.certificate), read(&shop.key));
+        store(RedisConfig::new(server.bare_url()).tls(tls)).connect().await.expect("it has one");
         let error = refused(&server.url(&ours)).await;
         assert!(error.to_string().contains("client certificate"), "{version}: {error}");
         for bad in [theirs.signs(&["shop"]), ours.signed_long_ago(&["shop"])] {
@@ -195,12 +203,16 @@ async fn a_history_over_tls_has_no_stale_read() {
     let plan = Plan { tasks: 8, rows: 4, rest_millis: 0, patient: true, ..Plan::default() };
     let url = server.url(&authority);
     let mut fleet = Fleet::start(env!("CARGO_BIN_EXE_history_worker"), &url, &plan, 1).await;
+    fleet.until("they are warm", 2 * DEADLINE, |done| done.hits > 100 && done.evicts > 50).await;
+    let servers = std::slice::from_ref(&server.server);
+    let leaks = Leaks::from_now_on(&mut fleet, &plan).await.and_leases(&fleet, servers);
     let enough = |done: &Counts| done.reads > 2_000 && done.hits > 300 && done.evicts > 300;
     fleet.until("the processes do a lot", 2 * DEADLINE, enough).await;
     fleet.stop().await;
+    leaks.none(&mut fleet).await;
     let report = fleet.report(true).await;
-    assert_eq!((report.stale, report.errors, report.failed_evicts), (vec![], vec![], vec![]));
-    assert!(report.panics.is_empty(), "{:?}", report.panics);
+    is_whole(&report);
+    assert_eq!((report.stale, report.failed_evicts), (vec![], vec![]));
 }
 
 /// Upholds G1, G2 and G6: records of TLS that are late, cut off or lost end a connection, and nothing else.
@@ -212,19 +224,25 @@ async fn while_the_network_is_broken_no_read_over_tls_is_stale() {
     let url = format!("rediss://localhost:{}?ca={}", proxy.port(), authority.file().display());
     let plan = Plan { tasks: 8, rows: 64, rest_millis: 5, local: true, guarded: false, ..Plan::default() };
     let mut fleet = Fleet::start(env!("CARGO_BIN_EXE_history_worker"), &url, &plan, 1).await;
-    for round in 0..rounds(10) {
+    let mut leaks = None;
+    for round in 0..=rounds(10) {
         let before = fleet.counts().await;
         let enough = |done: &Counts| done.hits > before.hits + 200 && done.local >= before.local + 50;
         fleet.until("they go on", 4 * DEADLINE, enough).await;
-        Fault::of_round(round).strike(&proxy, round).await;
+        if leaks.is_none() {
+            let servers = std::slice::from_ref(&server.server);
+            leaks = Some(Leaks::from_now_on(&mut fleet, &plan).await.and_leases(&fleet, servers));
+        }
+        if round < rounds(10) {
+            Fault::of_round(round).strike(&proxy, round).await;
+        }
     }
-    let before = fleet.counts().await;
-    fleet.until("they go on", 4 * DEADLINE, |done| done.hits > before.hits + 200).await;
     fleet.stop().await;
-    let report = fleet.report(false).await;
+    leaks.expect("there was a round").none(&mut fleet).await;
+    let report = fleet.report(true).await;
     println!("{} faults of the network, over TLS: {}", rounds(10), report.summary());
-    assert_eq!((report.stale, report.errors, report.strange), (vec![], vec![], vec![]));
-    assert!(report.panics.is_empty(), "{:?}", report.panics);
+    is_whole(&report);
+    assert_eq!(report.stale, []);
     let latest = Duration::from_micros(report.counts.latest);
     assert!(latest < Duration::from_secs(2), "a copy was late by {latest:.1?}");
 }

@@ -9,6 +9,7 @@
 //! | what a script may not run is no miss | `a_right_that_a_script_lacks_is_an_error_and_no_miss` |
 //! | a refused command is named | `a_command_that_is_refused_is_named_by_the_error_and_by_health` |
 
+use std::future::{Ready, ready};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -18,7 +19,7 @@ use cachemacro_runtime::store::redis::{Credentials, RedisConfig, RedisStore};
 use cachemacro_runtime::store::{
     Cursor, FillId, Increment, LeaseKind, LeaseRequest, Store, TagKeys, Token, VersionKey,
 };
-use cachemacro_runtime::{Cache, Error, ErrorKind};
+use cachemacro_runtime::{Cache, Error, ErrorKind, Result};
 use cachemacro_tests::server::run;
 use cachemacro_tests::{DEADLINE, LONG, RedisServer, Single as _, namespace, wait_until};
 
@@ -157,31 +158,56 @@ async fn the_rights_of_the_guide_are_enough_for_those_who_look_and_those_who_rem
     }
 }
 
+/// Who is asked for a password that changes.
+#[derive(Clone)]
+pub(crate) struct Asked {
+    user: &'static str,
+    password: Arc<Mutex<&'static str>>,
+    times: Arc<AtomicU64>,
+}
+
+impl Asked {
+    pub(crate) fn new(user: &'static str, password: &'static str) -> Self {
+        Self { user, password: Arc::new(Mutex::new(password)), times: Arc::default() }
+    }
+
+    /// For [`RedisConfig::credentials`].
+    pub(crate) fn provider(&self) -> impl Fn() -> Ready<Result<Credentials>> + Send + Sync + use<> {
+        let Self { user, password, times } = self.clone();
+        move || {
+            times.fetch_add(1, Ordering::SeqCst);
+            ready(Ok(Credentials::new(user, *password.lock().expect("not poisoned"))))
+        }
+    }
+
+    /// Another password is given from now on.
+    pub(crate) fn changes_to(&self, password: &'static str) {
+        *self.password.lock().expect("not poisoned") = password;
+    }
+
+    /// How often it was asked so far.
+    pub(crate) fn times(&self) -> u64 {
+        self.times.load(Ordering::SeqCst)
+    }
+}
+
 #[tokio::test]
 async fn a_password_that_changes_is_asked_for_at_each_connection() {
     let server = RedisServer::start();
     let mut admin = server.client().await;
     run(&mut admin, "ACL SETUSER shop on >first ~* &* +@all").await;
-    let (asked, now) = (Arc::new(AtomicU64::new(0)), Arc::new(Mutex::new("first")));
-    let provider = {
-        let (asked, now) = (Arc::clone(&asked), Arc::clone(&now));
-        move || {
-            asked.fetch_add(1, Ordering::SeqCst);
-            let password = *now.lock().expect("not poisoned");
-            async move { Ok(Credentials::new("shop", password)) }
-        }
-    };
-    let store = store(RedisConfig::new(server.bare_url()).credentials(provider).push(false));
+    let asked = Asked::new("shop", "first");
+    let store = store(RedisConfig::new(server.bare_url()).credentials(asked.provider()).push(false));
     store.set("k", "value".into(), LONG).await.expect("stored");
     store.evict_prefix("none").await.expect("scanned");
-    assert_eq!(asked.load(Ordering::SeqCst), 2, "one shared connection, one of the pool");
+    assert_eq!(asked.times(), 2, "one shared connection, one of the pool");
     run(&mut admin, "ACL SETUSER shop resetpass >second").await;
     store.entry("k").await.expect("connections that are open stay so");
-    *now.lock().expect("not poisoned") = "second";
+    asked.changes_to("second");
     run(&mut admin, "CLIENT KILL USER shop").await;
     wait_until("it logs in again", DEADLINE, async || store.entry("k").await.is_ok()).await;
     store.evict_prefix("none").await.expect("scanned");
-    assert_eq!(asked.load(Ordering::SeqCst), 4);
+    assert_eq!(asked.times(), 4);
 }
 
 #[tokio::test]

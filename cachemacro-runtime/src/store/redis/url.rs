@@ -468,17 +468,22 @@ mod tests {
             name: "prime/ary".to_owned(),
             credentials: Some(Credentials::new("w", "x")),
         };
-        assert_eq!((target.place, target.database), (Place::Sentinels(expected), 2));
+        assert_eq!((target.place, target.database), (Place::Sentinels(expected.clone()), 2));
         assert!(login(url) == Some(Credentials::new("app", "pw")));
+        let valkey = parse(&url.replace("redis", "valkey")).expect(url);
+        assert_eq!((valkey.place, valkey.database), (Place::Sentinels(expected), 2));
     }
 
     #[cfg(feature = "cluster")]
     #[test]
     fn nodes_of_a_cluster_are_named_one_by_one() {
-        let target = parse("redis+cluster://app:pw@n1,n2:7000,[::1]:7001/0").expect("acceptable");
         let host = |name: &str, port| Host { name: name.to_owned(), port };
         let expected = vec![host("n1", 6379), host("n2", 7000), host("::1", 7001)];
-        assert_eq!((target.place, target.database), (Place::Cluster(expected), 0));
+        for scheme in ["redis", "valkey"] {
+            let target = parse(&format!("{scheme}+cluster://app:pw@n1,n2:7000,[::1]:7001/0"));
+            let target = target.expect("acceptable");
+            assert_eq!((target.place, target.database), (Place::Cluster(expected.clone()), 0), "{scheme}");
+        }
     }
 
     #[test]

@@ -11,8 +11,11 @@ use cachemacro_tests::authority::Authority;
 use cachemacro_tests::clusters::{PRIMARIES, RedisCluster, SLOTS};
 use cachemacro_tests::history::{Fleet, Plan, Report};
 use cachemacro_tests::proxy::Fault;
+use cachemacro_tests::server::has_tls;
 use cachemacro_tests::{DEADLINE, is_long, rounds};
 use tokio::time::sleep;
+
+use crate::leaks::{Leaks, is_whole, no_lease_stays};
 
 /// How late a copy may be of what another process evicted: a heartbeat that is not answered, and as much for a machine that is busy.
 const LATEST: Duration = Duration::from_secs(2);
@@ -32,56 +35,106 @@ fn kept(plan: Plan) -> Plan {
     Plan { epoch: true, replicas: 1, ..plan }
 }
 
+/// Over what the processes speak to a cluster.
+#[derive(Debug, Clone, Copy)]
+enum Over {
+    Nothing,
+    Tls,
+}
+
+/// Whose certificates the servers have, where they have any: in a long run once without and once with.
+fn grounds(usual: Over) -> Vec<Option<Authority>> {
+    let tls = has_tls().then(|| Authority::new("of a cluster"));
+    match usual {
+        _ if is_long() => std::iter::once(None).chain(tls.map(Some)).collect(),
+        Over::Nothing => vec![None],
+        Over::Tls => vec![tls],
+    }
+}
+
+/// What becomes of the nodes of a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Nodes {
+    /// All stay, and keep what they were given.
+    Stay,
+    /// Some are replaced by others, which may lack something.
+    AreReplaced,
+}
+
 /// What comes of a history while a cluster changes under it so many times.
 async fn history(
     what: &str,
+    authority: Option<&Authority>,
     plan: &Plan,
-    times: u64,
+    (times, nodes): (u64, Nodes),
     change: impl AsyncFn(&mut RedisCluster, u64),
 ) -> Report {
     let _turn = TURN.lock().await;
-    let cluster = RedisCluster::start().await;
-    let url = cluster.url();
-    played(what, plan, (cluster, &url), times, change).await
+    let cluster = match authority {
+        Some(authority) => RedisCluster::over_tls(authority).await,
+        None => RedisCluster::start().await,
+    };
+    played(what, plan, (cluster, authority), (times, nodes), change).await
 }
 
-/// The same on this cluster, by this URL.
+/// The same on this cluster.
 async fn played(
     what: &str,
     plan: &Plan,
-    (mut cluster, url): (RedisCluster, &str),
-    times: u64,
+    (mut cluster, authority): (RedisCluster, Option<&Authority>),
+    (times, nodes): (u64, Nodes),
     change: impl AsyncFn(&mut RedisCluster, u64),
 ) -> Report {
-    let mut fleet = Fleet::start(env!("CARGO_BIN_EXE_history_worker"), url, plan, 1).await;
+    let url = authority.map_or_else(|| cluster.url(), |authority| cluster.tls_url(authority));
+    let mut fleet = Fleet::start(env!("CARGO_BIN_EXE_history_worker"), &url, plan, 1).await;
+    let mut leaks = None;
     for round in 0..=times {
         let before = fleet.counts().await;
         let least = if plan.local { before.local + 50 } else { 0 };
         fleet
             .until("they go on", 8 * DEADLINE, |done| done.hits > before.hits + 200 && done.local >= least)
             .await;
+        if leaks.is_none() {
+            let begun = Leaks::from_now_on(&mut fleet, plan).await;
+            let stay = nodes == Nodes::Stay;
+            leaks = Some(if stay { begun.and_leases(&fleet, &cluster.servers) } else { begun });
+        }
         if round < times {
             change(&mut cluster, round).await;
         }
     }
     fleet.stop().await;
-    let report = fleet.report(false).await;
+    if let Some(leaks) = leaks {
+        leaks.none(&mut fleet).await;
+    }
+    no_lease_stays(&fleet, &cluster.servers).await;
+    let report = fleet.report(nodes == Nodes::Stay).await;
     let (stale, window) = report.stale_window();
     let (local, latest) = (report.counts.local, Duration::from_micros(report.counts.latest));
     let Plan { epoch, replicas, .. } = plan;
+    let over = if authority.is_some() { "over TLS" } else { "plainly" };
     println!(
-        "{what} ×{times}, epoch check {epoch}, evicts wait for {replicas} replicas: {stale} stale reads within {window:.1?}; {}; \
+        "{what} ×{times} {over}, epoch check {epoch}, evicts wait for {replicas} replicas: {stale} stale reads within {window:.1?}; {}; \
          {local} local hits, the latest by {latest:.1?}",
         report.summary()
     );
-    assert_eq!((&report.errors, &report.strange), (&vec![], &vec![]));
-    assert!(report.panics.is_empty(), "{:?}", report.panics);
+    is_whole(&report);
     report
 }
 
-/// The same, without a stale read and without a copy that is late.
-async fn sound(what: &str, plan: &Plan, times: u64, change: impl AsyncFn(&mut RedisCluster, u64)) {
-    is_sound(&history(what, plan, times, change).await);
+/// The same with each of the plans, without a stale read and without a copy that is late.
+async fn sound(
+    what: &str,
+    usual: Over,
+    plan: impl Fn(Plan) -> Plan,
+    (times, nodes): (u64, Nodes),
+    change: impl AsyncFn(&mut RedisCluster, u64),
+) {
+    for authority in grounds(usual) {
+        for one in plans() {
+            is_sound(&history(what, authority.as_ref(), &plan(one), (times, nodes), &change).await);
+        }
+    }
 }
 
 fn is_sound(report: &Report) {
@@ -92,36 +145,39 @@ fn is_sound(report: &Report) {
 /// Upholds G1, G2 and G3: all of them three times in a long run.
 #[tokio::test]
 async fn while_slots_are_resharded_no_read_is_stale() {
-    for plan in plans() {
-        let step = if is_long() { 1 } else { 37 };
-        sound("resharded", &plan, rounds(1).min(3), async |cluster, _| cluster.reshard(step).await).await;
-    }
+    let (step, times) = (if is_long() { 1 } else { 37 }, (rounds(1).min(3), Nodes::Stay));
+    sound("resharded", Over::Nothing, |plan| plan, times, async |cluster, _| cluster.reshard(step).await)
+        .await;
 }
 
 /// Upholds G1, G2 and G3.
 #[tokio::test]
 async fn while_a_node_is_silent_for_a_moment_no_read_is_stale() {
-    for plan in plans() {
-        sound("silent for a moment", &plan, rounds(2), async |cluster, round| {
+    let times = (rounds(2), Nodes::Stay);
+    sound(
+        "silent for a moment",
+        Over::Nothing,
+        |plan| plan,
+        times,
+        async |cluster, round| {
             let node = &cluster.servers[usize::try_from(round).expect("a few") % PRIMARIES];
             node.pause();
             // Less than after which its replica takes over: what that lacks is lost.
             sleep(Duration::from_millis(700)).await;
             node.resume();
-        })
-        .await;
-    }
+        },
+    )
+    .await;
 }
 
 /// A history on a cluster behind proxies, each fault at one node after the other.
 async fn faults_of_the_network(authority: Option<&Authority>) {
     let _turn = TURN.lock().await;
     let cluster = RedisCluster::behind_proxies(authority).await;
-    let url = authority.map_or_else(|| cluster.url(), |authority| cluster.tls_url(authority));
     let plan = plans().swap_remove(0);
     let times = if is_long() { 150 } else { 5 };
-    let what = if authority.is_some() { "faults of the network, over TLS" } else { "faults of the network" };
-    let report = played(what, &plan, (cluster, &url), times, async |cluster, round| {
+    let what = "faults of the network";
+    let report = played(what, &plan, (cluster, authority), (times, Nodes::Stay), async |cluster, round| {
         let at = usize::try_from(round).expect("a few");
         Fault::of_round(round)
             .strike(&cluster.proxies[(at / Fault::ALL.len() + at) % PRIMARIES], round)
@@ -146,47 +202,42 @@ async fn while_the_network_is_broken_no_read_is_stale_over_tls_either() {
 /// Upholds G1, G2 and G3: its replica takes over meanwhile, and it follows that one when it is back.
 #[tokio::test]
 async fn while_a_node_is_silent_for_five_seconds_no_read_is_stale() {
-    let (plans_played, times) = if is_long() { (usize::MAX, 6) } else { (1, 1) };
-    for plan in plans().into_iter().take(plans_played) {
-        sound("silent for 5 s", &kept(plan), times, async |cluster, round| {
-            let node = cluster.owner(end(round)).await;
-            cluster.servers[node].pause();
-            sleep(Duration::from_secs(5)).await;
-            cluster.servers[node].resume();
-            cluster.follows(node).await;
-        })
-        .await;
-    }
+    let times = (if is_long() { 6 } else { 1 }, Nodes::AreReplaced);
+    sound("silent for 5 s", Over::Nothing, kept, times, async |cluster, round| {
+        let node = cluster.owner(end(round)).await;
+        cluster.servers[node].pause();
+        sleep(Duration::from_secs(5)).await;
+        cluster.servers[node].resume();
+        cluster.follows(node).await;
+    })
+    .await;
 }
 
 /// Upholds G1, G2 and G3: for a minute in a long run.
 #[tokio::test]
 async fn while_replicas_take_over_every_second_no_read_is_stale() {
-    for plan in plans() {
-        sound("hands over each second", &kept(plan), 1, async |cluster, _| {
-            let began = Instant::now();
-            let mut times = 0;
-            while began.elapsed() < if is_long() { Duration::from_mins(1) } else { Duration::from_secs(2) } {
-                let next = Instant::now() + Duration::from_secs(1);
-                let primary = cluster.owner(0).await;
-                cluster.hand_over(primary).await;
-                // Before that it may still say that it serves the slot.
-                cluster.follows(primary).await;
-                times += 1;
-                tokio::time::sleep_until(next.into()).await;
-            }
-            println!("{times} times in {:.1?}", began.elapsed());
-        })
-        .await;
-    }
+    let once = (1, Nodes::AreReplaced);
+    sound("hands over each second", Over::Nothing, kept, once, async |cluster, _| {
+        let began = Instant::now();
+        let mut times = 0;
+        while began.elapsed() < if is_long() { Duration::from_mins(1) } else { Duration::from_secs(2) } {
+            let next = Instant::now() + Duration::from_secs(1);
+            let primary = cluster.owner(0).await;
+            cluster.hand_over(primary).await;
+            // Before that it may still say that it serves the slot.
+            cluster.follows(primary).await;
+            times += 1;
+            tokio::time::sleep_until(next.into()).await;
+        }
+        println!("{times} times in {:.1?}", began.elapsed());
+    })
+    .await;
 }
 
-/// Upholds G1, G2 and G3.
+/// Upholds G1, G2 and G3: over TLS, where the servers speak it.
 #[tokio::test]
 async fn where_evicts_wait_and_ids_are_checked_no_failover_of_a_cluster_brings_a_stale_read() {
-    for plan in plans() {
-        sound("failovers", &kept(plan), rounds(1), fail_over).await;
-    }
+    sound("failovers", Over::Tls, kept, (rounds(1), Nodes::AreReplaced), fail_over).await;
 }
 
 /// No caller sees an error. What a failover loses is told, and bounded by TTLs alone.
@@ -195,7 +246,8 @@ async fn a_history_goes_on_while_primaries_are_killed_and_hand_over() {
     let settings = [(false, 0), (true, 0), (false, 1)];
     for (epoch, replicas) in settings.into_iter().take(if is_long() { 3 } else { 1 }) {
         for plan in plans().into_iter().filter(|plan| !plan.local) {
-            history("failovers", &Plan { epoch, replicas, ..plan }, rounds(1), fail_over).await;
+            let plan = Plan { epoch, replicas, ..plan };
+            history("failovers", None, &plan, (rounds(1), Nodes::AreReplaced), fail_over).await;
         }
     }
 }

@@ -11,6 +11,7 @@
 //! | what did not answer is looked up anew | `a_primary_that_is_killed_is_replaced_by_its_replica` |
 //! | all of a namespace is cleared, on all nodes, and nothing else | `a_namespace_that_is_cleared_leaves_nothing_on_any_node_and_others_as_they_are` |
 //! | what was refused while the cluster is down has failed | `a_cluster_that_is_down_costs_no_call` |
+//! | what each node says of itself is told | `a_node_that_does_not_suit_a_cache_is_warned_of_among_others_that_do` |
 //! | a request with a token goes once | `a_request_for_a_lease_that_was_not_answered_does_not_go_on_to_who_took_over` |
 //!
 //! Local copies, ids of nodes, TLS with users, where requests go, and histories have files of their own.
@@ -30,6 +31,7 @@ use cachemacro::{Cache, Entry, ErrorKind, Warning, cache_evict, cached};
 use cachemacro_runtime::store::redis::{RedisConfig, RedisStore};
 use cachemacro_runtime::store::{EvictRequest, LeaseKind, LeaseRequest, ReadRequest, Store, Token};
 use cachemacro_tests::clusters::{PRIMARIES, RedisCluster, slot_of};
+use cachemacro_tests::server::run;
 use cachemacro_tests::{DEADLINE, LONG, Single as _, is_long, namespace, wait_until};
 use futures_util::future::join_all;
 
@@ -162,6 +164,35 @@ async fn reads_of_one_slot_are_one_command_and_those_of_others_go_along() {
     }
     let sent = calls().await - before;
     assert!((2..=10).contains(&sent), "{sent} commands for 100 reads of 5 keys in 2 slots");
+}
+
+/// What is wrong with one of its nodes is said, whichever that is, and without a call for its health.
+#[tokio::test]
+async fn a_node_that_does_not_suit_a_cache_is_warned_of_among_others_that_do() {
+    let cluster = RedisCluster::start().await;
+    // Nodes are known in the order of their ports: the first one is as it should be.
+    let mut places: Vec<usize> = (0..PRIMARIES).collect();
+    places.sort_by_key(|place| cluster.servers[*place].port());
+    let mut client = cluster.servers[places[1]].client().await;
+    run(&mut client, "CONFIG SET maxmemory-policy allkeys-lru").await;
+    let mut theirs = (0..).map(|number| format!("theirs:{number}"));
+    let theirs = loop {
+        let key = theirs.next().expect("there are more");
+        if cluster.owner(slot_of(&cluster.servers[0], &key).await).await == places[1] {
+            break key;
+        }
+    };
+    run(&mut client, &format!("SET {theirs} 1")).await;
+    run(&mut cluster.servers[places[2]].client().await, "CONFIG SET appendonly yes").await;
+    let cache = cache(&cluster.url(), &namespace());
+    let found = [Warning::DropsOthers { policy: "allkeys-lru".to_owned(), keys: 1 }, Warning::Persists];
+    for id in 0..20_u64 {
+        assert_eq!(cache.get_or_load("row", id, async || id).await, id);
+    }
+    wait_until("it is warned of", DEADLINE, async || cache.warnings() == found).await;
+    assert_eq!(cache.health().await.expect("all answer").warnings, found);
+    run(&mut client, "CONFIG SET maxmemory-policy noeviction").await;
+    assert_eq!(cache.health().await.expect("all answer").warnings, [Warning::Persists]);
 }
 
 /// As many entries of all nodes as are to be evicted at once.

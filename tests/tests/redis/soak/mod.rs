@@ -5,7 +5,6 @@
 //! where the server is silent. Each prints a line of what was done and seen (`--nocapture`).
 
 mod faults;
-mod leases;
 mod local;
 
 use std::collections::BTreeMap;
@@ -17,11 +16,12 @@ use std::time::{Duration, Instant};
 
 use cachemacro_tests::broken::Lacks;
 use cachemacro_tests::history::{Counts, Fleet, Incident, Plan, Report, micros};
-use cachemacro_tests::{DEADLINE, is_long, wait_until};
+use cachemacro_tests::{DEADLINE, is_long};
 use tokio::sync::Mutex;
 
 use self::faults::{Fault, Seen};
-use self::leases::Watch;
+use crate::leaks::Leaks;
+use crate::leases::{LONG_ENOUGH, Watch};
 
 const WORKER: &str = env!("CARGO_BIN_EXE_history_worker");
 
@@ -34,9 +34,6 @@ const LONGEST: Duration = Duration::from_secs(1);
 
 /// The longest time without a hit after the server is back.
 const RECOVERY: Duration = Duration::from_secs(2);
-
-/// How many descriptors a process may have more than before: connections for scans and for waiting, opened when they were first needed.
-const SPARE: usize = 24;
 
 /// How many incidents of each sort are shown.
 const SHOWN: usize = 5;
@@ -262,7 +259,7 @@ async fn soak(fault: Fault, times: u64) {
     let password = scene.password().map(Path::to_owned);
     let plan = Plan { password, reads_most: plays_all(), ..Plan::default() };
     let mut fleet = Fleet::start(WORKER, &url, &plan, 1).await;
-    let (watch, watched) = Watch::new(url, fleet.namespace());
+    let (watch, watched) = Watch::new(vec![url], fleet.namespace());
     let watch = tokio::spawn(watch.left_behind());
     let began = Instant::now();
     let enough = |done: &Counts| {
@@ -441,23 +438,14 @@ async fn a_soak_of_faults_as_dice_fall_leaves_nothing_behind() {
     let mut fleet = Fleet::start(WORKER, &scene.url(), &Plan::default(), faults::seed()).await;
     // All sorts of calls were made, so that what is made once is there.
     fleet.until("all were warm", DEADLINE, |done| done.reads > 500 && done.evicts > 100).await;
-    let (before, players) = (fleet.used().await, Plan::default().tasks);
+    let leaks = Leaks::from_now_on(&mut fleet, &Plan::default()).await;
     let playing = async {
         tokio::time::sleep(length).await;
         seen.end();
     };
     let (scene, ()) = tokio::join!(scene.go_on(), playing);
     fleet.stop().await;
-    let mut after = fleet.used().await;
-    let settled = async || {
-        after = fleet.used().await;
-        after.iter().zip(&before).all(|(after, before)| {
-            // Those who played are gone; a connection has a task or two.
-            after.tasks + players <= before.tasks + 4 && after.descriptors <= before.descriptors + SPARE
-        })
-    };
-    wait_until("tasks and descriptors are as before", DEADLINE, settled).await;
-    let after = fleet.used().await;
+    let (before, after) = leaks.none(&mut fleet).await;
     println!(
         "seed {}, {length:?}, {} faults\nat the start {before:?}\nat the end   {after:?}",
         faults::seed(),
@@ -479,14 +467,14 @@ async fn found(lacks: Lacks) -> (Report, Vec<Incident>) {
     let scene = Fault::None.scene().await;
     let plan = Plan { lacks: Some(lacks), ..Plan::default() };
     let mut fleet = Fleet::start(WORKER, &scene.url(), &plan, 1).await;
-    let (watch, watched) = Watch::new(scene.url(), fleet.namespace());
+    let (watch, watched) = Watch::new(vec![scene.url()], fleet.namespace());
     let watch = tokio::spawn(watch.left_behind());
     fleet
         .until("a lot was done", DEADLINE, |done| {
             done.reads > 800 && (done.evicts > 100 || lacks == Lacks::Evicts)
         })
         .await;
-    tokio::time::sleep(leases::LONG_ENOUGH).await;
+    tokio::time::sleep(LONG_ENOUGH).await;
     fleet.stop().await;
     watched.store(true, Ordering::SeqCst);
     let leases = watch.await.expect("the watch does not panic");

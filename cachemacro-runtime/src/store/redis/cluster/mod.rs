@@ -5,6 +5,7 @@
 //! is all that G1 needs. A lease is asked for once its versions were captured.
 
 mod capabilities;
+mod facts;
 mod queues;
 mod route;
 mod slots;
@@ -25,7 +26,7 @@ use futures_util::future::join_all;
 use xxhash_rust::xxh3::xxh3_64;
 
 use self::route::{Again, Names};
-use self::topology::{Layout, Topology};
+use self::topology::Topology;
 use super::config::RedisConfig;
 use super::endpoint::Base;
 use super::leases::{Asking, WHATEVER};
@@ -49,7 +50,7 @@ use crate::store::messages::few::Few;
 use crate::store::messages::increment::{Increment, IncrementOutcome};
 use crate::store::messages::lease::{Captures, HeldLease, Keep, Lease, LeaseOutcome, LeaseRequest};
 use crate::store::messages::read::{Excerpt, Read, ReadRequest};
-use crate::store::messages::server::{Server, ServerFacts};
+use crate::store::messages::server::Server;
 use crate::store::messages::write::{Write, Written};
 use crate::store::queues::Queues;
 use crate::store::raw_commands::RawCommands;
@@ -61,7 +62,6 @@ pub(super) struct Cluster {
     identity: u64,
     command_timeout: Duration,
     patience: Duration,
-    server: Server,
     /// How long versions live, as far as is known.
     lives: Lives,
 }
@@ -72,26 +72,12 @@ impl Cluster {
         // Who serves the slot may have to be asked for first.
         let patience = config.pool_wait + command_timeout;
         let topology = Topology::new(config, base, seeds);
-        let server = Server::new();
-        if topology.is_plaintext() {
-            let mut facts = ServerFacts::new();
-            facts.plaintext = true;
-            server.found(facts);
-        }
         Self {
             identity: xxh3_64(topology.identity().as_bytes()),
             topology: Arc::new(topology),
             command_timeout,
             patience,
-            server,
             lives: Lives::default(),
-        }
-    }
-
-    /// What is known of the servers is what one of them said.
-    fn note_facts(&self, layout: &Layout) {
-        if let Some(facts) = layout.nodes.iter().find_map(|node| node.single.link().dialer.server.facts()) {
-            self.server.found(facts);
         }
     }
 
@@ -467,7 +453,6 @@ impl Store for Cluster {
         if failed.is_some() {
             self.topology.renew_later();
         }
-        self.note_facts(&layout);
         let nobody = || Error::new(ErrorKind::Connect, "no node of the cluster answers");
         found.ok_or_else(|| failed.unwrap_or_else(nobody))
     }
@@ -484,12 +469,7 @@ impl Store for Cluster {
 
     async fn connect(&self) -> Result<()> {
         let layout = self.topology.known().await?;
-        join_all(layout.nodes.iter().map(|node| node.single.connect()))
-            .await
-            .into_iter()
-            .collect::<Result<()>>()?;
-        self.note_facts(&layout);
-        Ok(())
+        join_all(layout.nodes.iter().map(|node| node.single.connect())).await.into_iter().collect()
     }
 
     async fn close(&self) {
@@ -520,7 +500,7 @@ impl Store for Cluster {
     }
 
     fn server(&self) -> Option<&Server> {
-        Some(&self.server)
+        Some(self.topology.facts.server())
     }
 
     fn documents(&self) -> Option<&dyn Documents> {

@@ -20,6 +20,7 @@ use super::super::slot::SLOTS;
 use super::super::url::Host;
 use super::super::wire::Reply;
 use super::super::{failure, reply};
+use super::facts::Facts;
 use super::slots::{Served, served};
 use super::watches::{Watched, Watches};
 use crate::ground::background::Background;
@@ -85,6 +86,8 @@ pub(super) struct Topology {
     turn: tokio::sync::Mutex<Option<(Instant, Option<Error>)>>,
     pub(super) background: Background,
     pub(super) watches: Watches,
+    /// What its nodes say of themselves.
+    pub(super) facts: Arc<Facts>,
     closed: AtomicBool,
     /// The process whose background task looks every [`BEAT`]; zero: none does.
     kept_in: AtomicU32,
@@ -93,6 +96,8 @@ pub(super) struct Topology {
 
 impl Topology {
     pub(super) fn new(config: RedisConfig, base: Base, seeds: Vec<Host>) -> Self {
+        // Going by the URL.
+        let is_plaintext = base.transport.is_plain() && !seeds.iter().all(Host::is_own);
         Self {
             config: config.of_a_node(),
             base,
@@ -102,6 +107,7 @@ impl Topology {
             turn: tokio::sync::Mutex::new(None),
             background: Background::shared(),
             watches: Watches::default(),
+            facts: Arc::new(Facts::new(is_plaintext)),
             closed: AtomicBool::new(false),
             kept_in: AtomicU32::new(0),
             last_failure: Mutex::default(),
@@ -114,11 +120,6 @@ impl Topology {
             self.seeds.iter().map(|Host { name, port }| format!("{name}:{port}")).collect();
         hosts.sort();
         format!("cluster:{}", hosts.join(","))
-    }
-
-    /// Whether bytes travel to another host as they are, going by the URL.
-    pub(super) fn is_plaintext(&self) -> bool {
-        self.base.transport.is_plain() && !self.seeds.iter().all(Host::is_own)
     }
 
     /// The layout as it is known now, which may be empty.
@@ -273,6 +274,8 @@ impl Topology {
         let found = Arc::new(Layout { version: layout.version + 1, nodes, owners });
         *layout = Arc::clone(&found);
         drop(layout);
+        let arriving = self.arriving();
+        self.facts.keep(|host| found.nodes.iter().chain(&arriving).any(|node| node.host == *host));
         // G3: others may ask a node for what it took over before anybody here does.
         for node in found.nodes.iter().filter(|node| found.serves(node)) {
             self.watches.ask(&node.watched);
@@ -295,6 +298,7 @@ impl Topology {
         let endpoint = Endpoint { place: Where::One(host.clone()), base: self.base.clone() };
         let single = Single::of_cluster(self.config.clone(), endpoint)?;
         let asking = single.commands.asking();
+        self.facts.hear(host, &single.link().dialer.server);
         Ok(Arc::new(Node { host: host.clone(), single, asking, watched: Arc::default() }))
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use cachemacro_runtime::Timestamp;
 use cachemacro_runtime::header::{FIXED, Header};
 use cachemacro_tests::history::{Incident, micros};
-use redis::{AsyncConnectionConfig, RedisResult, cmd, pipe};
+use redis::{AsyncConnectionConfig, RedisResult, Value, cmd, pipe};
 use tokio::time::sleep;
 
 /// Between two looks at the server.
@@ -34,16 +34,25 @@ struct Lease {
 
 /// Who looks at the leases while a history goes on.
 pub(crate) struct Watch {
-    url: String,
+    /// Of the server, or of all of a cluster or of those that sentinels watch.
+    urls: Vec<String>,
     namespace: String,
+    /// In how many looks one is seen that nobody holds.
+    looks: u32,
     over: Arc<AtomicBool>,
 }
 
 impl Watch {
     /// One that has not begun, and what ends it.
-    pub(crate) fn new(url: String, namespace: &str) -> (Self, Arc<AtomicBool>) {
+    pub(crate) fn new(urls: Vec<String>, namespace: &str) -> (Self, Arc<AtomicBool>) {
         let over = Arc::new(AtomicBool::new(false));
-        (Self { url, namespace: namespace.to_owned(), over: over.clone() }, over)
+        (Self { urls, namespace: namespace.to_owned(), looks: LOOKS, over: over.clone() }, over)
+    }
+
+    /// One for when the history is over: only what does not lapse is left behind.
+    pub(crate) fn of_the_end(urls: Vec<String>, namespace: &str) -> Self {
+        let over = Arc::new(AtomicBool::new(true));
+        Self { urls, namespace: namespace.to_owned(), looks: u32::MAX, over }
     }
 
     /// Every lease that stayed too long. Once it is over, those that are left are given the time to lapse.
@@ -63,7 +72,7 @@ impl Watch {
                 for lease in leases {
                     let (looks, since) = seen.entry(lease.clone()).or_insert((0, micros()));
                     *looks += 1;
-                    if *looks == LOOKS {
+                    if *looks == self.looks {
                         left.push(incident(&lease, *since, "a lease that nobody holds"));
                     }
                 }
@@ -84,12 +93,28 @@ impl Watch {
         }
     }
 
-    /// Those that have not lapsed, where the server takes writes.
+    /// Those that have not lapsed, where all who serve them answer.
     async fn leases(&self) -> RedisResult<Vec<Lease>> {
+        let mut leases = Vec::new();
+        for url in &self.urls {
+            leases.extend(self.leases_on(url).await?);
+        }
+        Ok(leases)
+    }
+
+    /// Those on this server, where it takes writes. Of several, replicas have none of their own.
+    async fn leases_on(&self, url: &str) -> RedisResult<Vec<Lease>> {
         let config = AsyncConnectionConfig::new().set_response_timeout(Some(PERIOD * 2));
-        let client = redis::Client::open(self.url.as_str())?;
+        let client = redis::Client::open(url)?;
         let mut server = client.get_multiplexed_async_connection_with_config(&config).await?;
-        cmd("SET").arg("other:looked").arg(1).exec_async(&mut server).await?;
+        if self.urls.len() == 1 {
+            cmd("SET").arg("other:looked").arg(1).exec_async(&mut server).await?;
+        } else {
+            let role: Vec<Value> = cmd("ROLE").query_async(&mut server).await?;
+            if !matches!(role.first(), Some(Value::BulkString(role)) if role == b"master") {
+                return Ok(Vec::new());
+            }
+        }
         let keys = self.keys(&mut server).await?;
         let (seconds, micros): (u64, u64) = cmd("TIME").query_async(&mut server).await?;
         let now = Timestamp(seconds * 1_000 + micros / 1_000);
