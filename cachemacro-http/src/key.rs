@@ -5,8 +5,6 @@ use http::{HeaderName, Uri, header};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::rules::fields::joined;
-
 /// Header fields that are part of the key where a request has them. Frameworks and handlers build links and routes from them, so a
 /// client that sets them could otherwise poison the responses that others get.
 pub(crate) const FORWARDED: [HeaderName; 6] = [
@@ -129,8 +127,22 @@ impl Host {
         match self {
             Self::Ignored => Some(String::new()),
             Self::Keyed => Some(host(parts)),
-            Self::Allowed(hosts) => Some(host(parts)).filter(|host| hosts.contains(host)),
+            Self::Allowed(hosts) => {
+                let host = host(parts);
+                let mut named = fields_of(parts).chain([host.clone()]);
+                named.all(|named| hosts.contains(&named)).then_some(host)
+            }
         }
+    }
+
+    /// What the lines of Host name, where that is not the host of the key alone. HTTP/2 has Host beside `:authority`, and HTTP/1 beside
+    /// the host of an absolute URI; handlers look at either, and of several lines at any.
+    fn differing(&self, parts: &Parts) -> Vec<String> {
+        if *self == Self::Ignored {
+            return Vec::new();
+        }
+        let host = host(parts);
+        if fields_of(parts).all(|named| named == host) { Vec::new() } else { fields_of(parts).collect() }
     }
 }
 
@@ -141,6 +153,11 @@ pub(crate) fn host(parts: &Parts) -> String {
     let host =
         named.map(str::as_bytes).or_else(|| parts.headers.get(header::HOST).map(http::HeaderValue::as_bytes));
     text(host.unwrap_or_default()).to_ascii_lowercase()
+}
+
+/// What each line of Host names, in lower case.
+fn fields_of(parts: &Parts) -> impl Iterator<Item = String> {
+    parts.headers.get_all(header::HOST).iter().map(|host| text(host.as_bytes()).to_ascii_lowercase())
 }
 
 /// The URI before a router took a prefix off.
@@ -161,8 +178,11 @@ fn text(bytes: &[u8]) -> String {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct ResponseKey {
     host: String,
+    /// What the lines of Host name where that is something else.
+    hosts: Vec<String>,
     path: String,
     query: Option<Vec<String>>,
+    /// Line by line.
     forwarded: Vec<(&'static str, String)>,
     /// What the rule's own closure makes of the request, and the values of fields that the rule offers.
     chosen: Vec<(String, Option<String>)>,
@@ -173,13 +193,16 @@ pub(crate) struct ResponseKey {
 }
 
 impl ResponseKey {
-    pub(crate) fn new(parts: &Parts, host: String, query: &Query) -> Self {
+    /// `None`: the request is to go past the cache, for the host that it names.
+    pub(crate) fn new(parts: &Parts, host: &Host, query: &Query) -> Option<Self> {
         let uri = original_uri(parts);
-        let forwarded = FORWARDED
-            .into_iter()
-            .filter_map(|name| Some((name_as_static(&name), text(&joined(&parts.headers, &name)?))));
-        Self {
-            host,
+        let forwarded = FORWARDED.into_iter().flat_map(|name| {
+            let lines = parts.headers.get_all(&name).iter();
+            lines.map(move |line| (name_as_static(&name), text(line.as_bytes()))).collect::<Vec<_>>()
+        });
+        Some(Self {
+            host: host.of(parts)?,
+            hosts: host.differing(parts),
             path: uri.path().to_owned(),
             query: uri.query().map(|all| query.parameters(all).into_iter().map(str::to_owned).collect()),
             forwarded: forwarded.collect(),
@@ -187,7 +210,12 @@ impl ResponseKey {
             identity: None,
             scheme: uri.scheme_str().map(str::to_owned),
             slot: None,
-        }
+        })
+    }
+
+    /// The host that the URL's tags have: none where hosts are ignored.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
     }
 
     /// This key for one user, whose identity is hashed.
@@ -222,6 +250,8 @@ impl ResponseKey {
             out.push_str(text);
         };
         part(&self.host);
+        part(&self.hosts.len().to_string());
+        self.hosts.iter().for_each(|host| part(host));
         part(&self.path);
         part(&self.query.as_ref().map_or_else(|| "-".to_owned(), |query| query.len().to_string()));
         self.query.iter().flatten().for_each(|parameter| part(parameter));
@@ -282,6 +312,10 @@ pub(crate) fn digest(bytes: &[u8]) -> String {
 /// The tag that every stored response of a URL carries, whatever its query and variant. An evict of it, from a function too, drops
 /// all of them.
 ///
+/// `host` is the host as the key has it: that of the URI, which HTTP/2 calls `:authority`, or else that of the Host field, with its port
+/// where the request names one. With [`Host::Ignored`] no key has a host, and the tag is `url_tag("", path)`. `path` is that of the
+/// request, byte by byte, without the query.
+///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
 /// use cachemacro_http::url_tag;
@@ -317,7 +351,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let parts = request.body(()).unwrap().into_parts().0;
-        ResponseKey::new(&parts, host(&parts), &Query::Sorted)
+        ResponseKey::new(&parts, &Host::Keyed, &Query::Sorted).unwrap()
     }
 
     #[test]
