@@ -235,9 +235,12 @@ impl ResponseKey {
         Self { slot, ..self.clone() }
     }
 
-    /// Whether this is the key of the plain `GET` of its URL.
+    /// Whether this is the key of the plain `GET` of its URL. There is one alone: a scheme, as HTTP/2 has it, fields by which a proxy
+    /// forwards, and a differing host make others, of which that one knows nothing.
     pub(crate) const fn is_plain(&self) -> bool {
-        self.query.is_none() && self.chosen.is_empty() && self.identity.is_none() && self.slot.is_none()
+        let is_plain_form = self.scheme.is_none() && self.forwarded.is_empty() && self.hosts.is_empty();
+        let is_whole = self.query.is_none() && self.chosen.is_empty() && self.identity.is_none();
+        is_plain_form && is_whole && self.slot.is_none()
     }
 
     /// The key as text that two requests share only where they are one.
@@ -342,8 +345,139 @@ pub(crate) fn group_tag(host: &str, group: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::BTreeMap;
+
     use http::Request;
+    use proptest::collection::vec;
+    use proptest::option;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::*;
+
+    /// What a key is made of, drawn from so few values that keys often are the same but for one part, or run into each other where a
+    /// part had no end.
+    #[derive(Debug, Clone)]
+    struct Asked {
+        scheme: Option<&'static str>,
+        authority: &'static str,
+        path: String,
+        query: Option<Vec<String>>,
+        fields: Vec<(&'static str, String)>,
+        chosen: Vec<(&'static str, Option<&'static str>)>,
+        identity: Option<&'static str>,
+        slot: Option<u8>,
+    }
+
+    fn asked() -> impl Strategy<Value = Asked> {
+        let scheme = select(vec![None, Some("http"), Some("https")]);
+        let authority = select(vec!["shop", "SHOP", "evil", "shop:80"]);
+        let query = option::of(vec("(a|b|aa|)(=|=1|=2||=a|%3D1|=1;b|1)", 0..4));
+        let names = select(vec!["host", "accept", "x-forwarded-host", "x-forwarded-host", "forwarded"]);
+        let values =
+            select(vec!["shop", "SHOP", "evil", "a", "b", "a, b", "1|a", ""]).prop_map(str::to_owned);
+        let fields = vec((names, values), 0..4);
+        let text = || select(vec![None, Some(""), Some("-"), Some("a"), Some("1|a"), Some("+1|a")]);
+        let chosen = vec((select(vec!["key", "accept", "a"]), text()), 0..3);
+        let slot = select(vec![None, None, Some(0), Some(1)]);
+        (scheme, authority, "/(a|b|/|%2F|;|[?]{0}){0,2}", query, fields, chosen, text(), slot).prop_map(
+            |(scheme, authority, path, query, fields, chosen, identity, slot)| Asked {
+                scheme,
+                authority,
+                path,
+                query,
+                fields,
+                chosen,
+                identity,
+                slot,
+            },
+        )
+    }
+
+    impl Asked {
+        fn to_key(&self) -> ResponseKey {
+            let query = self.query.as_ref().map_or_else(String::new, |query| format!("?{}", query.join("&")));
+            // A URI with an authority has a scheme too; without, the host is in a field.
+            let (uri, host) = match self.scheme {
+                Some(scheme) => (format!("{scheme}://{}{}{query}", self.authority, self.path), None),
+                // A path that begins with two slashes is no authority.
+                None => (format!("{}{query}", self.path), Some(self.authority)),
+            };
+            let mut request = Request::get(uri);
+            if let Some(host) = host {
+                request = request.header("host", host);
+            }
+            for (name, value) in &self.fields {
+                request = request.header(*name, value);
+            }
+            let parts = request.body(()).unwrap().into_parts().0;
+            let mut key = ResponseKey::new(&parts, &Host::Keyed, &Query::Sorted).unwrap();
+            for (name, value) in &self.chosen {
+                key = key.with_chosen(name, value.map(str::to_owned));
+            }
+            key.with_identity(self.identity).in_slot(self.slot)
+        }
+
+        /// All that is kept of it, as it is.
+        fn kept(&self) -> impl PartialEq + use<> {
+            let host = self.authority.to_ascii_lowercase();
+            let lines = |named: &str| {
+                let lines = self.fields.iter().filter(|(name, _)| *name == named);
+                lines.map(|(_, value)| value.clone()).collect::<Vec<_>>()
+            };
+            let hosts: Vec<String> = lines("host").iter().map(|host| host.to_ascii_lowercase()).collect();
+            // Parameters of one name keep their order, and nothing else is lost.
+            let query = self.query.as_ref().map(|query| {
+                let mut named: BTreeMap<String, Vec<String>> = BTreeMap::new();
+                // None at all is one without a name.
+                let joined = query.join("&");
+                for parameter in joined.split('&') {
+                    let name = parameter.split('=').next().unwrap().to_owned();
+                    named.entry(name).or_default().push(parameter.to_owned());
+                }
+                named
+            });
+            (
+                (self.scheme, hosts.iter().any(|named| *named != host).then_some(hosts), host),
+                (self.path.clone(), query),
+                FORWARDED.map(|name| lines(name.as_str())),
+                (self.chosen.clone(), self.identity, self.slot),
+            )
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2_000, ..ProptestConfig::default() })]
+
+        #[test]
+        fn keys_are_the_same_only_where_all_that_is_kept_is(one in asked(), other in asked(), part in 0..13_u8) {
+            // The other, and the same but for one part: that of the other, or its own with two pieces made one, or in another order.
+            let mut near = one.clone();
+            match part {
+                0 => near.scheme = other.scheme,
+                1 => near.authority = other.authority,
+                2 => near.path.clone_from(&other.path),
+                3 => near.query.clone_from(&other.query),
+                4 => near.fields.clone_from(&other.fields),
+                5 => near.chosen.clone_from(&other.chosen),
+                6 => near.identity = other.identity,
+                7 => near.slot = other.slot,
+                8 if near.fields.len() > 1 => {
+                    let (_, last) = near.fields.pop().unwrap();
+                    near.fields.last_mut().unwrap().1 += &format!(", {last}");
+                }
+                9 => near.fields.reverse(),
+                10 => near.query.iter_mut().for_each(|query| query.reverse()),
+                11 => near.query.iter_mut().for_each(|query| *query = vec![query.concat()]),
+                _ => near.chosen.reverse(),
+            }
+            for other in [&other, &near] {
+                let (first, second) = (one.to_key(), other.to_key());
+                prop_assert_eq!(first.to_text() == second.to_text(), one.kept() == other.kept(), "{:?}", other);
+                prop_assert_eq!(first.parts() == second.parts(), one.kept() == other.kept());
+            }
+        }
+    }
 
     fn key(uri: &str, headers: &[(&str, &str)]) -> ResponseKey {
         let mut request = Request::get(uri);

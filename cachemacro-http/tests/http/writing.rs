@@ -465,3 +465,37 @@ async fn methods_that_change_nothing_pass_and_outdate_nothing() {
         assert_eq!(send(&layer, &handler, request("GET", "/a", &[])).await.word(), "HIT", "{method}");
     }
 }
+
+/// Through a proxy, and by HTTP/2, a URL is asked for in more forms than one, and each has a response of its own.
+#[tokio::test]
+async fn after_a_put_no_form_of_its_url_shows_what_was_before() {
+    let forms: [(&str, &[(&str, &str)]); 7] = [
+        ("/a", &[("host", "shop")]),
+        ("/a", &[("host", "shop"), ("x-forwarded-proto", "https")]),
+        ("/a", &[("host", "shop"), ("x-forwarded-host", "shop.example")]),
+        ("http://shop/a", &[]),
+        ("https://shop/a", &[]),
+        ("https://shop/a", &[("host", "other")]),
+        ("/a?view=short", &[("host", "shop")]),
+    ];
+    for (at, (uri, headers)) in forms.into_iter().enumerate() {
+        let rig = Rig::new();
+        let (read, write) = (rig.http.cache(), rig.http.put());
+        for (uri, headers) in forms {
+            let before = Handler::new(|_| async { response(200, &[], "before") });
+            for word in ["MISS", "HIT"] {
+                let got = send(&read, &before, request("GET", uri, headers)).await;
+                assert_eq!((got.word(), got.body.as_str()), (word, "before"), "{uri} {headers:?}");
+            }
+        }
+        let after = Handler::new(|_| async { response(200, &[], "after") });
+        write.layer(after.clone()).oneshot(request("PUT", uri, headers)).await.unwrap();
+        for (other, (uri, headers)) in forms.into_iter().enumerate() {
+            let got = send(&read, &after, request("GET", uri, headers)).await;
+            assert_eq!(got.body, "after", "{uri} {headers:?}");
+            // Its own response is there where it can be told that no other form of the URL has an older one.
+            let word = if (at, other) == (0, 0) { "HIT" } else { "MISS" };
+            assert_eq!(got.word(), word, "{uri} {headers:?}");
+        }
+    }
+}
