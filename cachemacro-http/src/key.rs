@@ -464,7 +464,8 @@ mod tests {
                 7 => near.slot = other.slot,
                 8 if near.fields.len() > 1 => {
                     let (_, last) = near.fields.pop().unwrap();
-                    near.fields.last_mut().unwrap().1 += &format!(", {last}");
+                    let line = &mut near.fields.last_mut().unwrap().1;
+                    *line = format!("{line}, {last}");
                 }
                 9 => near.fields.reverse(),
                 10 => near.query.iter_mut().for_each(|query| query.reverse()),

@@ -230,13 +230,12 @@ async fn what_is_too_large_to_be_stored_is_waited_for_once_and_then_never() {
             let (barrier, ran) = (barrier.clone(), ran.clone());
             async move {
                 ran.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-                let pieces = match request.headers().get("x-pieces") {
-                    Some(pieces) => pieces.to_str().unwrap().parse().unwrap(),
-                    None => {
-                        // All but the first run at once, or this never ends.
-                        barrier.wait().await;
-                        3
-                    }
+                let pieces = if let Some(pieces) = request.headers().get("x-pieces") {
+                    pieces.to_str().unwrap().parse().unwrap()
+                } else {
+                    // All but the first run at once, or this never ends.
+                    barrier.wait().await;
+                    3
                 };
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 let body = if matches!(kind, Kind::Known | Kind::WithHeaders) {
