@@ -10,6 +10,7 @@ use crate::key::{ResponseKey, original_uri, rest_tag, url_tag};
 use crate::route::CacheLayer;
 use crate::rules::reusable::Demand;
 use crate::rules::status::Forward;
+use crate::rules::storable::Credentials;
 use crate::rules::vary;
 use crate::template;
 
@@ -43,12 +44,12 @@ pub(crate) struct Asked {
     pub(crate) guarded: bool,
     /// The request has credentials, and the route does not say that all users get the same response.
     pub(crate) of_user: bool,
-    /// The request has credentials, and only a response that says it is for users with credentials may answer it. On a gateway a
-    /// cookie is no credential.
-    pub(crate) credentials: bool,
+    /// The credentials for which only a response that says it is for users with them may answer the request. On a gateway a cookie is
+    /// no credential.
+    pub(crate) credentials: Credentials,
     /// The request's user is part of the key.
     pub(crate) identified: bool,
-    /// The request may be answered from the cache, but its response is not stored.
+    /// The request may be answered from the cache, but its response is not stored, unless it demands that what is stored be newer.
     pub(crate) reads_only: bool,
 }
 
@@ -148,7 +149,9 @@ pub(crate) async fn admit(
     if rule.identity.is_some() && identity.is_none() {
         return pass("identity");
     }
-    let Some(host) = layer.http.settings.host.of(parts) else { return pass("host") };
+    let Some(key) = ResponseKey::new(parts, &layer.http.settings.host, &rule.query) else {
+        return pass("host");
+    };
     let directives = layer.http.directives_for(parts);
     let mut demand = if seen.directives { Demand::of(&parts.headers) } else { Demand::default() };
     if directives == Directives::Ignore {
@@ -160,9 +163,9 @@ pub(crate) async fn admit(
     let reads_only = parts.method == Method::HEAD || seen.range || demand.no_store;
     let (url, rest) = {
         let path = original_uri(parts).path();
-        (url_tag(&host, path), rest_tag(&host, path))
+        (url_tag(key.host(), path), rest_tag(key.host(), path))
     };
-    let mut key = ResponseKey::new(parts, host, &rule.query).with_identity(identity.as_deref());
+    let mut key = key.with_identity(identity.as_deref());
     if let Some(more) = judged.key(rule, parts) {
         key = key.with_chosen("key", Some(more.to_owned()));
     }
@@ -175,9 +178,21 @@ pub(crate) async fn admit(
         key = key.with_chosen(name.as_str(), preferred);
     }
     let of_user = !rule.public && identity.is_none() && layer.http.has_credentials(parts);
-    let credentials = of_user && rule.trusts_no_one() || rule.origin.is_some() && seen.authorization;
-    let apart = credentials || of_user && !layer.path_if_ruled(parts).is_empty();
-    let mark = format!("{}{}", if apart { "u" } else { "-" }, key.to_text());
+    let credentials = if of_user && rule.trusts_no_one() {
+        if layer.http.has_session(parts) { Credentials::Cookie } else { Credentials::Authorization }
+    } else if rule.origin.is_some() && seen.authorization {
+        Credentials::Authorization
+    } else {
+        Credentials::None
+    };
+    // What is found out of a URL for some users says nothing of it for others.
+    let whose = match credentials {
+        Credentials::Cookie => 'c',
+        Credentials::Authorization => 'a',
+        Credentials::None if of_user && !layer.path_if_ruled(parts).is_empty() => 'u',
+        Credentials::None => '-',
+    };
+    let mark = format!("{whose}{}", key.to_text());
     let (mut tags, missing) = template::tags(&rule.tags, parts).await;
     if let Some(tag) = missing.first() {
         tracing::warn!(%tag, "a response is not cached: {}", template::MISSING);

@@ -17,6 +17,9 @@ use tokio::time::{Instant, timeout_at};
 /// Used for deadlines that are too far away for a clock to represent.
 const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
+/// Trailers of more bytes are not recorded.
+const MOST_TRAILER_BYTES: usize = 32 << 10;
+
 /// The body of a response: stored bytes, or the handler's own.
 ///
 /// ```
@@ -204,39 +207,97 @@ impl Budget {
     }
 }
 
+/// Why a body is not recorded to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unrecorded {
+    /// It is over the limit, or its trailers are.
+    Large,
+    /// It was not at its end by the deadline.
+    Long,
+    /// All recordings together hold as much as they may.
+    Crowded,
+    /// It failed.
+    Failed,
+}
+
+impl Unrecorded {
+    /// Whether the next one of its URL will not be recorded either, as far as can be known.
+    pub(crate) const fn lasts(self) -> bool {
+        matches!(self, Self::Large | Self::Long)
+    }
+
+    /// The word of Cache-Status' `detail`.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Large => "size",
+            Self::Long => "time",
+            Self::Crowded => "crowded",
+            Self::Failed => "body",
+        }
+    }
+}
+
 /// What was recorded of a body so far. Its bytes are given back to the budget when it is dropped.
 struct Recording {
     frames: VecDeque<Bytes>,
     trailers: HeaderMap,
+    /// How many bytes the frames have.
     length: usize,
+    /// How many bytes frames and trailers have.
+    held: usize,
     limit: usize,
     budget: Budget,
 }
 
 impl Drop for Recording {
     fn drop(&mut self) {
-        self.budget.0.used.fetch_sub(self.length, Ordering::Relaxed);
+        self.budget.0.used.fetch_sub(self.held, Ordering::Relaxed);
     }
+}
+
+/// About how many bytes trailers have.
+fn bytes_of(trailers: &HeaderMap) -> usize {
+    trailers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }
 
 impl Recording {
     fn new(limit: usize, budget: Budget) -> Self {
-        Self { frames: VecDeque::new(), trailers: HeaderMap::new(), length: 0, limit, budget }
+        Self { frames: VecDeque::new(), trailers: HeaderMap::new(), length: 0, held: 0, limit, budget }
     }
 
-    /// Adds a frame; `false` where that would exceed a limit: the frame was not added.
-    fn add(&mut self, frame: &Frame<Bytes>) -> bool {
+    /// Adds a frame, unless that would exceed a limit.
+    fn add(&mut self, frame: &Frame<Bytes>) -> Result<(), Unrecorded> {
         if let Some(data) = frame.data_ref() {
-            let within = self.length + data.len() <= self.limit;
-            if !within || !self.budget.take(data.len()) {
-                return false;
+            if self.length.saturating_add(data.len()) > self.limit {
+                return Err(Unrecorded::Large);
             }
+            self.hold(data.len())?;
             self.length += data.len();
             self.frames.push_back(data.clone());
         } else if let Some(trailers) = frame.trailers_ref() {
+            let bytes = bytes_of(trailers);
+            if bytes_of(&self.trailers).saturating_add(bytes) > MOST_TRAILER_BYTES {
+                return Err(Unrecorded::Large);
+            }
+            self.hold(bytes)?;
             self.trailers.extend(trailers.clone());
         }
-        true
+        Ok(())
+    }
+
+    fn hold(&mut self, bytes: usize) -> Result<(), Unrecorded> {
+        if !self.budget.take(bytes) {
+            return Err(Unrecorded::Crowded);
+        }
+        self.held += bytes;
+        Ok(())
+    }
+
+    /// What was recorded, to be sent.
+    fn frames(&self) -> impl Iterator<Item = Frame<Bytes>> {
+        let trailers = Some(&self.trailers).filter(|trailers| !trailers.is_empty());
+        let trailers = trailers.map(|trailers| Frame::trailers(trailers.clone()));
+        self.frames.iter().cloned().map(Frame::data).chain(trailers)
     }
 
     fn whole(&mut self) -> Whole {
@@ -261,8 +322,8 @@ pub(crate) enum Begun<B> {
     Whole(Whole),
     /// The body goes on.
     Open(Open<B>),
-    /// The body is larger than may be recorded, or failed: it is sent on and not recorded.
-    Passed(CacheBody<B>),
+    /// The body is sent on and not recorded, for this reason.
+    Passed(CacheBody<B>, Unrecorded),
 }
 
 /// A body whose first frames were recorded.
@@ -292,41 +353,39 @@ where
 {
     let mut open = Open { recording: Recording::new(limit, budget), body };
     if open.body.size_hint().lower() > limit as u64 {
-        return Begun::Passed(CacheBody::passed(open.body));
+        return Begun::Passed(CacheBody::passed(open.body), Unrecorded::Large);
     }
     loop {
         match poll_inner(&mut open.body, cx) {
             Poll::Pending => return Begun::Open(open),
             Poll::Ready(None) => return Begun::Whole(open.recording.whole()),
-            Poll::Ready(Some(Ok(frame))) if open.recording.add(&frame) => {}
-            Poll::Ready(Some(Ok(frame))) => return Begun::Passed(open.resumed(frame)),
-            Poll::Ready(Some(Err(error))) => return Begun::Passed(open.failed(error)),
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Err(why) = open.recording.add(&frame) {
+                    return Begun::Passed(open.resumed(frame), why);
+                }
+            }
+            Poll::Ready(Some(Err(error))) => return Begun::Passed(open.failed(error), Unrecorded::Failed),
         }
     }
 }
 
 impl<B> Open<B> {
     /// The whole body for the client: the recorded frames, and the rest as it comes.
-    pub(crate) fn unrecorded(mut self) -> CacheBody<B> {
-        let first = self.first();
+    pub(crate) fn unrecorded(self) -> CacheBody<B> {
+        let first = self.recording.frames().collect();
         CacheBody(Kind::Resumed { first, rest: Some(self.body) })
     }
 
-    fn first(&mut self) -> VecDeque<Frame<Bytes>> {
-        self.recording.frames.drain(..).map(Frame::data).collect()
-    }
-
     /// The whole body for the client: the recorded frames, this one, and the rest as it comes.
-    fn resumed(mut self, frame: Frame<Bytes>) -> CacheBody<B> {
-        let mut first = self.first();
-        first.push_back(frame);
+    fn resumed(self, frame: Frame<Bytes>) -> CacheBody<B> {
+        let first = self.recording.frames().chain([frame]).collect();
         CacheBody(Kind::Resumed { first, rest: Some(self.body) })
     }
 
     /// The body for the client where it failed: the recorded frames, then the error.
-    fn failed(mut self, error: BoxError) -> CacheBody<B> {
+    fn failed(self, error: BoxError) -> CacheBody<B> {
         let (sender, frames) = unbounded_channel();
-        for frame in self.first() {
+        for frame in self.recording.frames() {
             let _ = sender.send(Piece::Frame(frame));
         }
         let _ = sender.send(Piece::Failed(error));
@@ -340,11 +399,10 @@ where
     B::Error: Into<BoxError>,
 {
     /// Records the body in a task, at the speed at which the handler makes it, and sends it on: a client that reads slowly or hangs up
-    /// delays nobody. `done` gets the recording; it gets `None` where the body failed, or where a limit was passed, after which the
-    /// client reads the rest itself.
+    /// delays nobody. `done` gets the recording, or why there is none; where a limit was passed, the client reads the rest itself.
     pub(crate) fn record<D, F>(self, deadline: Duration, done: D) -> CacheBody<B>
     where
-        D: FnOnce(Option<Whole>) -> F + Send + 'static,
+        D: FnOnce(Result<Whole, Unrecorded>) -> F + Send + 'static,
         F: Future<Output = ()> + Send,
     {
         let hint = self.body.size_hint();
@@ -353,42 +411,172 @@ where
             None => SizeHint::default(),
         };
         let (sender, frames) = unbounded_channel();
-        for frame in self.recording.frames.iter().cloned() {
-            let _ = sender.send(Piece::Frame(Frame::data(frame)));
+        for frame in self.recording.frames() {
+            let _ = sender.send(Piece::Frame(frame));
         }
         let unended = Unended { sender, ended: false };
         tokio::spawn(async move {
             let now = Instant::now();
-            let whole = self.rest(&unended.sender, now.checked_add(deadline).unwrap_or(now + NEVER)).await;
+            let recorded = self.rest(&unended.sender, now.checked_add(deadline).unwrap_or(now + NEVER)).await;
             // The client need not wait for the store's answer.
             unended.end();
-            done(whole).await;
+            done(recorded).await;
         });
         CacheBody(Kind::Recorded { frames, rest: None, hint })
     }
 
-    async fn rest(mut self, sender: &UnboundedSender<Piece<B>>, deadline: Instant) -> Option<Whole> {
+    async fn rest(
+        mut self,
+        sender: &UnboundedSender<Piece<B>>,
+        deadline: Instant,
+    ) -> Result<Whole, Unrecorded> {
         loop {
             let frame = std::future::poll_fn(|cx| poll_inner(&mut self.body, cx));
             let Ok(frame) = timeout_at(deadline, frame).await else {
                 let _ = sender.send(Piece::Rest(self.body));
-                return None;
+                return Err(Unrecorded::Long);
             };
             match frame {
-                None => return Some(self.recording.whole()),
+                None => return Ok(self.recording.whole()),
                 Some(Err(error)) => {
                     let _ = sender.send(Piece::Failed(error));
-                    return None;
+                    return Err(Unrecorded::Failed);
                 }
                 Some(Ok(frame)) => {
-                    let recorded = self.recording.add(&frame);
+                    let added = self.recording.add(&frame);
                     let _ = sender.send(Piece::Frame(frame));
-                    if !recorded {
+                    if let Err(why) = added {
                         let _ = sender.send(Piece::Rest(self.body));
-                        return None;
+                        return Err(why);
                     }
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::Mutex;
+
+    use http::{Request, Response};
+    use http_body_util::{BodyExt as _, Empty};
+    use tokio::sync::mpsc;
+    use tower_layer::Layer as _;
+    use tower_service::Service as _;
+
+    use super::*;
+    use crate::http_cache::HttpCache;
+
+    /// A body that a test makes frame by frame.
+    struct Frames(mpsc::UnboundedReceiver<Frame<Bytes>>);
+
+    impl Body for Frames {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            self.0.poll_recv(cx).map(|frame| frame.map(Ok))
+        }
+    }
+
+    fn data(length: usize) -> Frame<Bytes> {
+        Frame::data(Bytes::from(vec![b'x'; length]))
+    }
+
+    fn used(budget: &Budget) -> usize {
+        budget.0.used.load(Ordering::Relaxed)
+    }
+
+    #[test]
+    fn a_budget_is_taken_and_given_back() {
+        let budget = Budget::new(10);
+        let mut one = Recording::new(100, budget.clone());
+        assert_eq!(one.add(&data(6)), Ok(()));
+        let mut other = Recording::new(5, budget.clone());
+        assert_eq!(other.add(&data(4)), Ok(()));
+        assert_eq!(other.add(&data(1)), Err(Unrecorded::Crowded));
+        assert_eq!(other.add(&data(2)), Err(Unrecorded::Large), "whoever has room");
+        assert_eq!(used(&budget), 10);
+        drop(one);
+        assert_eq!(used(&budget), 4);
+        let trailers: HeaderMap =
+            [(http::header::ETAG, http::HeaderValue::from_static("12"))].into_iter().collect();
+        assert_eq!(
+            other.add(&Frame::trailers(trailers.clone())),
+            Err(Unrecorded::Crowded),
+            "they count as well"
+        );
+        let mut third = Recording::new(5, Budget::new(10));
+        assert_eq!(third.add(&Frame::trailers(trailers)), Ok(()));
+        assert_eq!(third.whole().trailers.len(), 1);
+        drop(other);
+        assert_eq!(used(&budget), 0);
+        assert!(!budget.take(usize::MAX) && budget.take(10));
+    }
+
+    /// Beyond the budget bodies pass unstored; the moment is over as soon as a recording ends, and nobody remembers it of a URL.
+    #[tokio::test]
+    async fn beyond_what_all_recordings_may_hold_bodies_pass_unstored() {
+        let http = HttpCache { budget: Budget::new(10), ..HttpCache::new(cachemacro::Cache::memory()) };
+        let layer = http.cache();
+        let bodies = Arc::new(Mutex::new(VecDeque::new()));
+        let open = async |path: &str| {
+            let (sender, receiver) = mpsc::unbounded_channel();
+            bodies.lock().unwrap().push_back(Frames(receiver));
+            let bodies = bodies.clone();
+            let mut service = layer.layer(tower::service_fn(move |_: Request<Empty<Bytes>>| {
+                let body = bodies.lock().unwrap().pop_front().unwrap();
+                async move { Ok::<_, Infallible>(Response::new(body)) }
+            }));
+            (sender, service.call(Request::get(path).body(Empty::new()).unwrap()).await.unwrap())
+        };
+        let is_stored = async |path: &str| {
+            let mut service = layer.layer(tower::service_fn(|_: Request<Empty<Bytes>>| async {
+                let mut response = Response::new(Empty::<Bytes>::new());
+                *response.status_mut() = http::StatusCode::IM_A_TEAPOT;
+                Ok::<_, Infallible>(response)
+            }));
+            let request = Request::get(path).header("cache-control", "only-if-cached").body(Empty::new());
+            service.call(request.unwrap()).await.unwrap().status() == http::StatusCode::OK
+        };
+        let (first, mut one) = open("/one").await;
+        first.send(data(6)).unwrap();
+        assert_eq!(one.body_mut().frame().await.unwrap().unwrap().into_data().unwrap().len(), 6);
+        let (second, mut two) = open("/two").await;
+        second.send(data(6)).unwrap();
+        second.send(data(1)).unwrap();
+        drop(second);
+        assert_eq!(two.body_mut().collect().await.unwrap().to_bytes().len(), 7, "its client gets it all");
+        assert!(!is_stored("/two").await);
+        assert_eq!(used(&http.budget), 6);
+        drop(first);
+        assert_eq!(one.body_mut().collect().await.unwrap().to_bytes().len(), 0);
+        while !is_stored("/one").await {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(used(&http.budget), 0);
+        // Nothing was remembered, so the next one stores.
+        let (second, two) = open("/two").await;
+        second.send(data(6)).unwrap();
+        drop(second);
+        assert_eq!(two.into_body().collect().await.unwrap().to_bytes().len(), 6);
+        while !is_stored("/two").await {
+            tokio::task::yield_now().await;
+        }
+        // Nor is anything recorded of what is there at once and over it.
+        let (third, rest) = mpsc::unbounded_channel();
+        third.send(data(6)).unwrap();
+        third.send(data(6)).unwrap();
+        drop(third);
+        let Begun::Passed(body, why) = begin(Frames(rest), 100, http.budget.clone()).await else {
+            panic!("it is recorded")
+        };
+        assert_eq!((why, used(&http.budget)), (Unrecorded::Crowded, 0));
+        assert_eq!(body.collect().await.unwrap().to_bytes().len(), 12);
     }
 }

@@ -7,8 +7,9 @@ use std::task::Poll;
 use cachemacro::{Ttl, Vacancy};
 use http::{HeaderMap, StatusCode, header};
 
-use crate::body::Whole;
+use crate::body::{Unrecorded, Whole};
 use crate::plan::{self, Plan};
+use crate::route::CacheLayer;
 use crate::stored::Stored;
 
 /// A fill that is not sent yet.
@@ -36,6 +37,24 @@ pub(crate) fn stored(
         headers.insert(header::ETAG, plan::entity_tag(&whole.body, strong));
     }
     Stored::new(status, headers, whole.body, &whole.trailers, &plan.about)
+}
+
+/// Remembers of a URL whether its responses are stored, going by one that was recorded or was not; returns why that one is not stored.
+pub(crate) fn learn(
+    layer: &CacheLayer,
+    mark: &str,
+    plan: &Plan,
+    recorded: Result<&Stored, Unrecorded>,
+) -> Option<Unrecorded> {
+    let most = layer.http.cache.max_value();
+    let fits =
+        recorded.and_then(|stored| if stored.weight() > most { Err(Unrecorded::Large) } else { Ok(()) });
+    match fits {
+        Err(why) if why.lasts() => layer.http.uncacheable.add(mark),
+        Ok(()) if !plan.keep.is_zero() => layer.http.uncacheable.remove(mark),
+        _ => {}
+    }
+    fits.err()
 }
 
 /// Stores a response; tells whether it was.

@@ -29,7 +29,8 @@ static RECORDED: LazyLock<Budget> = LazyLock::new(|| Budget::new(64 << 20));
 #[non_exhaustive]
 pub enum Directives {
     /// Directives count, with two limits: a response younger than a second serves whatever they demand, and `no-store` only keeps
-    /// this request's response from being stored. So a stored URL costs the fleet one run of its handler a second, whatever clients send.
+    /// this request's response from being stored, unless the request also demands a newer one than is stored: what is made for it takes
+    /// the place of that. So a stored URL costs the fleet one run of its handler a second, whatever clients send.
     #[default]
     Guarded,
     /// No directive counts but `only-if-cached`.
@@ -296,9 +297,11 @@ impl HttpCache {
 
     /// Whether a request tells who sent it: by Authorization, or by a cookie.
     pub(crate) fn has_credentials(&self, parts: &Parts) -> bool {
-        if parts.headers.contains_key(header::AUTHORIZATION) {
-            return true;
-        }
+        parts.headers.contains_key(header::AUTHORIZATION) || self.has_session(parts)
+    }
+
+    /// Whether a request tells who sent it by a cookie.
+    pub(crate) fn has_session(&self, parts: &Parts) -> bool {
         let lines = parts.headers.get_all(header::COOKIE);
         match &self.settings.session_cookies {
             None => lines.iter().next().is_some(),

@@ -5,8 +5,6 @@ use http::{HeaderName, Uri, header};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::rules::fields::joined;
-
 /// Header fields that are part of the key where a request has them. Frameworks and handlers build links and routes from them, so a
 /// client that sets them could otherwise poison the responses that others get.
 pub(crate) const FORWARDED: [HeaderName; 6] = [
@@ -129,8 +127,22 @@ impl Host {
         match self {
             Self::Ignored => Some(String::new()),
             Self::Keyed => Some(host(parts)),
-            Self::Allowed(hosts) => Some(host(parts)).filter(|host| hosts.contains(host)),
+            Self::Allowed(hosts) => {
+                let host = host(parts);
+                let mut named = fields_of(parts).chain([host.clone()]);
+                named.all(|named| hosts.contains(&named)).then_some(host)
+            }
         }
+    }
+
+    /// What the lines of Host name, where that is not the host of the key alone. HTTP/2 has Host beside `:authority`, and HTTP/1 beside
+    /// the host of an absolute URI; handlers look at either, and of several lines at any.
+    fn differing(&self, parts: &Parts) -> Vec<String> {
+        if *self == Self::Ignored {
+            return Vec::new();
+        }
+        let host = host(parts);
+        if fields_of(parts).all(|named| named == host) { Vec::new() } else { fields_of(parts).collect() }
     }
 }
 
@@ -141,6 +153,11 @@ pub(crate) fn host(parts: &Parts) -> String {
     let host =
         named.map(str::as_bytes).or_else(|| parts.headers.get(header::HOST).map(http::HeaderValue::as_bytes));
     text(host.unwrap_or_default()).to_ascii_lowercase()
+}
+
+/// What each line of Host names, in lower case.
+fn fields_of(parts: &Parts) -> impl Iterator<Item = String> {
+    parts.headers.get_all(header::HOST).iter().map(|host| text(host.as_bytes()).to_ascii_lowercase())
 }
 
 /// The URI before a router took a prefix off.
@@ -161,8 +178,11 @@ fn text(bytes: &[u8]) -> String {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct ResponseKey {
     host: String,
+    /// What the lines of Host name where that is something else.
+    hosts: Vec<String>,
     path: String,
     query: Option<Vec<String>>,
+    /// Line by line.
     forwarded: Vec<(&'static str, String)>,
     /// What the rule's own closure makes of the request, and the values of fields that the rule offers.
     chosen: Vec<(String, Option<String>)>,
@@ -173,13 +193,16 @@ pub(crate) struct ResponseKey {
 }
 
 impl ResponseKey {
-    pub(crate) fn new(parts: &Parts, host: String, query: &Query) -> Self {
+    /// `None`: the request is to go past the cache, for the host that it names.
+    pub(crate) fn new(parts: &Parts, host: &Host, query: &Query) -> Option<Self> {
         let uri = original_uri(parts);
-        let forwarded = FORWARDED
-            .into_iter()
-            .filter_map(|name| Some((name_as_static(&name), text(&joined(&parts.headers, &name)?))));
-        Self {
-            host,
+        let forwarded = FORWARDED.into_iter().flat_map(|name| {
+            let lines = parts.headers.get_all(&name).iter();
+            lines.map(move |line| (name_as_static(&name), text(line.as_bytes()))).collect::<Vec<_>>()
+        });
+        Some(Self {
+            host: host.of(parts)?,
+            hosts: host.differing(parts),
             path: uri.path().to_owned(),
             query: uri.query().map(|all| query.parameters(all).into_iter().map(str::to_owned).collect()),
             forwarded: forwarded.collect(),
@@ -187,7 +210,12 @@ impl ResponseKey {
             identity: None,
             scheme: uri.scheme_str().map(str::to_owned),
             slot: None,
-        }
+        })
+    }
+
+    /// The host that the URL's tags have: none where hosts are ignored.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
     }
 
     /// This key for one user, whose identity is hashed.
@@ -207,9 +235,12 @@ impl ResponseKey {
         Self { slot, ..self.clone() }
     }
 
-    /// Whether this is the key of the plain `GET` of its URL.
+    /// Whether this is the key of the plain `GET` of its URL. There is one alone: a scheme, as HTTP/2 has it, fields by which a proxy
+    /// forwards, and a differing host make others, of which that one knows nothing.
     pub(crate) const fn is_plain(&self) -> bool {
-        self.query.is_none() && self.chosen.is_empty() && self.identity.is_none() && self.slot.is_none()
+        let is_plain_form = self.scheme.is_none() && self.forwarded.is_empty() && self.hosts.is_empty();
+        let is_whole = self.query.is_none() && self.chosen.is_empty() && self.identity.is_none();
+        is_plain_form && is_whole && self.slot.is_none()
     }
 
     /// The key as text that two requests share only where they are one.
@@ -222,6 +253,8 @@ impl ResponseKey {
             out.push_str(text);
         };
         part(&self.host);
+        part(&self.hosts.len().to_string());
+        self.hosts.iter().for_each(|host| part(host));
         part(&self.path);
         part(&self.query.as_ref().map_or_else(|| "-".to_owned(), |query| query.len().to_string()));
         self.query.iter().flatten().for_each(|parameter| part(parameter));
@@ -282,6 +315,10 @@ pub(crate) fn digest(bytes: &[u8]) -> String {
 /// The tag that every stored response of a URL carries, whatever its query and variant. An evict of it, from a function too, drops
 /// all of them.
 ///
+/// `host` is the host as the key has it: that of the URI, which HTTP/2 calls `:authority`, or else that of the Host field, with its port
+/// where the request names one. With [`Host::Ignored`] no key has a host, and the tag is `url_tag("", path)`. `path` is that of the
+/// request, byte by byte, without the query.
+///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
 /// use cachemacro_http::url_tag;
@@ -308,8 +345,140 @@ pub(crate) fn group_tag(host: &str, group: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::BTreeMap;
+
     use http::Request;
+    use proptest::collection::vec;
+    use proptest::option;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::*;
+
+    /// What a key is made of, drawn from so few values that keys often are the same but for one part, or run into each other where a
+    /// part had no end.
+    #[derive(Debug, Clone)]
+    struct Asked {
+        scheme: Option<&'static str>,
+        authority: &'static str,
+        path: String,
+        query: Option<Vec<String>>,
+        fields: Vec<(&'static str, String)>,
+        chosen: Vec<(&'static str, Option<&'static str>)>,
+        identity: Option<&'static str>,
+        slot: Option<u8>,
+    }
+
+    fn asked() -> impl Strategy<Value = Asked> {
+        let scheme = select(vec![None, Some("http"), Some("https")]);
+        let authority = select(vec!["shop", "SHOP", "evil", "shop:80"]);
+        let query = option::of(vec("(a|b|aa|)(=|=1|=2||=a|%3D1|=1;b|1)", 0..4));
+        let names = select(vec!["host", "accept", "x-forwarded-host", "x-forwarded-host", "forwarded"]);
+        let values =
+            select(vec!["shop", "SHOP", "evil", "a", "b", "a, b", "1|a", ""]).prop_map(str::to_owned);
+        let fields = vec((names, values), 0..4);
+        let text = || select(vec![None, Some(""), Some("-"), Some("a"), Some("1|a"), Some("+1|a")]);
+        let chosen = vec((select(vec!["key", "accept", "a"]), text()), 0..3);
+        let slot = select(vec![None, None, Some(0), Some(1)]);
+        (scheme, authority, "/(a|b|/|%2F|;|[?]{0}){0,2}", query, fields, chosen, text(), slot).prop_map(
+            |(scheme, authority, path, query, fields, chosen, identity, slot)| Asked {
+                scheme,
+                authority,
+                path,
+                query,
+                fields,
+                chosen,
+                identity,
+                slot,
+            },
+        )
+    }
+
+    impl Asked {
+        fn to_key(&self) -> ResponseKey {
+            let query = self.query.as_ref().map_or_else(String::new, |query| format!("?{}", query.join("&")));
+            // A URI with an authority has a scheme too; without, the host is in a field.
+            let (uri, host) = match self.scheme {
+                Some(scheme) => (format!("{scheme}://{}{}{query}", self.authority, self.path), None),
+                // A path that begins with two slashes is no authority.
+                None => (format!("{}{query}", self.path), Some(self.authority)),
+            };
+            let mut request = Request::get(uri);
+            if let Some(host) = host {
+                request = request.header("host", host);
+            }
+            for (name, value) in &self.fields {
+                request = request.header(*name, value);
+            }
+            let parts = request.body(()).unwrap().into_parts().0;
+            let mut key = ResponseKey::new(&parts, &Host::Keyed, &Query::Sorted).unwrap();
+            for (name, value) in &self.chosen {
+                key = key.with_chosen(name, value.map(str::to_owned));
+            }
+            key.with_identity(self.identity).in_slot(self.slot)
+        }
+
+        /// All that is kept of it, as it is.
+        fn kept(&self) -> impl PartialEq + use<> {
+            let host = self.authority.to_ascii_lowercase();
+            let lines = |named: &str| {
+                let lines = self.fields.iter().filter(|(name, _)| *name == named);
+                lines.map(|(_, value)| value.clone()).collect::<Vec<_>>()
+            };
+            let hosts: Vec<String> = lines("host").iter().map(|host| host.to_ascii_lowercase()).collect();
+            // Parameters of one name keep their order, and nothing else is lost.
+            let query = self.query.as_ref().map(|query| {
+                let mut named: BTreeMap<String, Vec<String>> = BTreeMap::new();
+                // None at all is one without a name.
+                let joined = query.join("&");
+                for parameter in joined.split('&') {
+                    let name = parameter.split('=').next().unwrap().to_owned();
+                    named.entry(name).or_default().push(parameter.to_owned());
+                }
+                named
+            });
+            (
+                (self.scheme, hosts.iter().any(|named| *named != host).then_some(hosts), host),
+                (self.path.clone(), query),
+                FORWARDED.map(|name| lines(name.as_str())),
+                (self.chosen.clone(), self.identity, self.slot),
+            )
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2_000, ..ProptestConfig::default() })]
+
+        #[test]
+        fn keys_are_the_same_only_where_all_that_is_kept_is(one in asked(), other in asked(), part in 0..13_u8) {
+            // The other, and the same but for one part: that of the other, or its own with two pieces made one, or in another order.
+            let mut near = one.clone();
+            match part {
+                0 => near.scheme = other.scheme,
+                1 => near.authority = other.authority,
+                2 => near.path.clone_from(&other.path),
+                3 => near.query.clone_from(&other.query),
+                4 => near.fields.clone_from(&other.fields),
+                5 => near.chosen.clone_from(&other.chosen),
+                6 => near.identity = other.identity,
+                7 => near.slot = other.slot,
+                8 if near.fields.len() > 1 => {
+                    let (_, last) = near.fields.pop().unwrap();
+                    let line = &mut near.fields.last_mut().unwrap().1;
+                    *line = format!("{line}, {last}");
+                }
+                9 => near.fields.reverse(),
+                10 => near.query.iter_mut().for_each(|query| query.reverse()),
+                11 => near.query.iter_mut().for_each(|query| *query = vec![query.concat()]),
+                _ => near.chosen.reverse(),
+            }
+            for other in [&other, &near] {
+                let (first, second) = (one.to_key(), other.to_key());
+                prop_assert_eq!(first.to_text() == second.to_text(), one.kept() == other.kept(), "{:?}", other);
+                prop_assert_eq!(first.parts() == second.parts(), one.kept() == other.kept());
+            }
+        }
+    }
 
     fn key(uri: &str, headers: &[(&str, &str)]) -> ResponseKey {
         let mut request = Request::get(uri);
@@ -317,7 +486,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let parts = request.body(()).unwrap().into_parts().0;
-        ResponseKey::new(&parts, host(&parts), &Query::Sorted)
+        ResponseKey::new(&parts, &Host::Keyed, &Query::Sorted).unwrap()
     }
 
     #[test]

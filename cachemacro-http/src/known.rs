@@ -217,7 +217,7 @@ mod tests {
         match runtime.block_on(admit(layer, &mut parts, *has_body, &mut Judged::default())) {
             Admission::Look(asked) => {
                 // Nothing but its age decides whether a response answers.
-                assert!(!asked.credentials && !asked.of_user && !asked.reads_only);
+                assert!(!asked.credentials.are_there() && !asked.of_user && !asked.reads_only);
                 assert_eq!(asked.demand, Demand::default());
                 Some((asked.key.to_text(), asked.tags))
             }

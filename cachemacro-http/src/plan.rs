@@ -17,7 +17,7 @@ use crate::route::{CacheLayer, Fresh, Rule};
 use crate::rules::cache_control::CacheControl;
 use crate::rules::freshness::{self, Lifetime};
 use crate::rules::reusable::Terms;
-use crate::rules::storable::{self, Circumstances, Refusal};
+use crate::rules::storable::{self, Circumstances, Credentials, Refusal};
 use crate::rules::{date, fields, structured};
 use crate::rules::{groups, hop};
 use crate::seek::selecting;
@@ -181,7 +181,13 @@ pub(crate) fn plan(
         let host = host(request);
         tags.extend(groups.iter().map(|group| group_tag(&host, group)));
     }
-    let shared = if storable::shared_with_users(&says) { Shared::Said } else { Shared::Unsaid };
+    let shared = if storable::is_shared_with(Credentials::Cookie, &says) {
+        Shared::Said
+    } else if storable::is_shared_with(Credentials::Authorization, &says) {
+        Shared::SaidOfAuthorization
+    } else {
+        Shared::Unsaid
+    };
     let mut left_out = says.no_cache_fields;
     if !asked.identified {
         left_out.extend(says.private_fields);

@@ -295,7 +295,7 @@ where
         found.status = StatusCode::OK;
         plan::prepare(layer, &mut found, times.received);
         // The rule of the path that a `GET` would get.
-        let (path, of_user) = (layer.path_if_ruled(&shown), asked.of_user || asked.credentials);
+        let (path, of_user) = (layer.path_if_ruled(&shown), asked.of_user || asked.credentials.are_there());
         let by_path = plan::say_by_path(layer, &path, found.status, &mut found.headers, of_user);
         let said = (&handle.said(), Gathered::default());
         let plan = plan::plan(layer, &asked, &shown, &found, said, times).ok()?.shared_unless(by_path);
@@ -314,7 +314,7 @@ where
                 }
                 // A body that is still being made may take longer than the lease lasts, so it is not stored.
                 Begun::Open(open) => (open.unrecorded(), false),
-                Begun::Passed(body) => (body, false),
+                Begun::Passed(body, _) => (body, false),
             }
         }
     };

@@ -14,16 +14,17 @@ use crate::known::Known;
 use crate::route::CacheLayer;
 use crate::rules::reusable::{Reuse, reuse};
 use crate::rules::status::Forward;
+use crate::rules::storable::Credentials;
 use crate::rules::vary;
 use crate::stats::Route;
 use crate::stored::{Shared, Stored};
 
-/// How many variants of a URL are stored besides the first.
-const SLOTS: u8 = 64;
+/// How many variants of a URL are stored besides the first; 64 with it.
+const SLOTS: u8 = 63;
 /// How many slots are tried for one variant.
 const PROBES: usize = 4;
 /// The version of the form in which responses are stored, raised when it changes.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 /// A response younger than this, in milliseconds, answers a guarded request whatever that demands.
 const YOUNG: u64 = 1000;
 
@@ -33,7 +34,7 @@ pub(crate) type Aged = (Stored, u64);
 /// What was found.
 pub(crate) enum Sought {
     Hit(Box<Hit>),
-    /// Nothing stored answers. Comes with the right to store, where the request may store.
+    /// Nothing stored answers. Comes with the right to store, where the request may store, or what is stored is to be made anew for it.
     Vacant(Box<Vacant>),
     /// Something is stored that this request may not see.
     Hidden,
@@ -162,7 +163,7 @@ impl Seeker<'_> {
     /// Whether this request waits for another one's handler. A request with credentials does not: the response may be that user's alone.
     /// It waits where the URL is known to have responses that say otherwise.
     fn waits(&self) -> bool {
-        !self.asked.credentials || self.layer.http.shared.has(&self.asked.mark)
+        !self.asked.credentials.are_there() || self.layer.http.shared.has(&self.asked.mark)
     }
 
     /// The request fields that the rule names without offering values for them.
@@ -217,29 +218,51 @@ impl Seeker<'_> {
 
     /// Whether the response must not answer this request, which has credentials: it does not say that it is for users with them.
     fn is_hidden(&self, stored: &Stored) -> bool {
+        let credentials = self.asked.credentials;
         match stored.shared {
             Shared::Said => false,
-            Shared::Unsaid => self.asked.credentials,
-            Shared::ByPath => self.asked.credentials || self.asked.of_user,
+            Shared::SaidOfAuthorization => credentials == Credentials::Cookie,
+            Shared::Unsaid => credentials.are_there(),
+            Shared::ByPath => credentials.are_there() || self.asked.of_user,
         }
     }
 
     async fn one(&self, entry: &Entry<Stored>, last: bool) -> Result<One> {
-        let reads_only = self.asked.reads_only || self.asked.demand.only_if_cached;
-        if reads_only {
-            let Some(hit) = entry.find().await? else { return Ok(One::Vacant(None, None)) };
-            let age = millis(hit.meta());
-            let stored = hit.into_value();
-            return Ok(if stored.head().is_none() {
-                One::Vacant(None, None)
-            } else if !stored.selects(self.headers) {
-                if last { One::Vacant(None, None) } else { One::Other(stored) }
-            } else if self.answers(&stored, age) {
-                One::Hit((stored, age))
-            } else {
-                One::Vacant(None, Some((stored, age)))
-            });
+        if !self.asked.reads_only && !self.asked.demand.only_if_cached {
+            return self.look(entry, last).await;
         }
+        let found = self.read(entry, last).await?;
+        let One::Vacant(None, Some((stored, age))) = &found else { return Ok(found) };
+        let demands = self.asked.guarded && !self.asked.demand.only_if_cached;
+        if !demands || self.reuse(stored, *age) != Reuse::Demanded {
+            return Ok(found);
+        }
+        // What is stored already is made anew as for a request that stores: else each of these would be a run, and what is stored would
+        // never be young enough to answer them.
+        Ok(match self.look(entry, last).await? {
+            One::Vacant(_, None) => One::Vacant(None, None),
+            looked => looked,
+        })
+    }
+
+    /// Looks without the right to store.
+    async fn read(&self, entry: &Entry<Stored>, last: bool) -> Result<One> {
+        let Some(hit) = entry.find().await? else { return Ok(One::Vacant(None, None)) };
+        let age = millis(hit.meta());
+        let stored = hit.into_value();
+        Ok(if stored.head().is_none() {
+            One::Vacant(None, None)
+        } else if !stored.selects(self.headers) {
+            if last { One::Vacant(None, None) } else { One::Other(stored) }
+        } else if self.answers(&stored, age) {
+            One::Hit((stored, age))
+        } else {
+            One::Vacant(None, Some((stored, age)))
+        })
+    }
+
+    /// Looks for a response, or for the right to store one.
+    async fn look(&self, entry: &Entry<Stored>, last: bool) -> Result<One> {
         let refused_age = AtomicU64::new(0);
         let accept = |stored: &Stored, meta: &Meta| {
             let age = millis(meta);

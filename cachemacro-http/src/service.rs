@@ -36,7 +36,7 @@ use crate::admission::{Admission, Asked, admit};
 use crate::answer::{self, Manner};
 use crate::at_hand;
 use crate::body::{Begun, BoxError, CacheBody, Whole, begin};
-use crate::fill::{Filling, fill, send_off, stored};
+use crate::fill::{Filling, fill, learn, send_off, stored};
 use crate::handle::CacheHandle;
 use crate::judged::Judged;
 use crate::known::Known;
@@ -184,7 +184,7 @@ impl<S> Run<S> {
                 errand.slot = vacant.slot;
             }
             Sought::Hidden => errand.report = forwarded(Forward::Bypass, Some("credentials")),
-            Sought::Uncacheable if asked.credentials => {
+            Sought::Uncacheable if asked.credentials.are_there() => {
                 errand.report = forwarded(Forward::Bypass, Some("credentials"));
             }
             Sought::Uncacheable => errand.report = forwarded(Forward::UriMiss, Some("uncacheable")),
@@ -193,7 +193,9 @@ impl<S> Run<S> {
         if asked.demand.only_if_cached {
             return Ok(answer::only_if_cached(&self.layer, &self.route, &errand.report));
         }
-        self.load(*asked, parts, body, errand).await
+        let is_whole_for_head = parts.method == Method::HEAD && errand.vacancy.is_some();
+        let response = self.load(*asked, parts, body, errand).await?;
+        Ok(if is_whole_for_head { response.map(|_| CacheBody::empty()) } else { response })
     }
 
     /// Sends the request on and its response back.
@@ -261,8 +263,9 @@ impl<S> Run<S> {
         let (stored, age) = &hit.found;
         let response = answer::answer(&self.layer, parts, (stored, *age), self.manner(asked, report, true))?;
         if let Some(vacancy) = hit.refresh {
-            let (mut parts, asked) = (parts.clone(), asked.clone());
-            parts.method = Method::GET;
+            let (mut parts, mut asked) = (parts.clone(), asked.clone());
+            // The run is the cache's own, whatever the request is.
+            (parts.method, asked.reads_only) = (Method::GET, false);
             revalidate::ask_for_all(&mut parts.headers);
             let route = Arc::new(self.route.beside());
             let run = Self { inner: self.inner.clone(), layer: self.layer.clone(), route };
@@ -327,12 +330,13 @@ impl<S> Run<S> {
         let mut sent = parts.clone();
         sent.extensions.insert(handle.clone());
         self.forwards(&mut sent.headers);
-        let fills = errand.vacancy.is_some() && !asked.reads_only;
+        let fills = errand.vacancy.is_some();
         let stored_head = errand.old.as_ref().and_then(|(stored, _)| stored.head());
         let stored_head = stored_head.map(|(status, headers)| (status, headers.clone()));
         let mut asks = false;
         if fills {
             // The whole response is to be stored, so the client's own conditions and ranges are not sent on.
+            sent.method = Method::GET;
             asks = match &stored_head {
                 Some((_, stored)) if self.layer.rule.origin.is_some() => {
                     revalidate::ask_about(&mut sent.headers, stored)
@@ -345,7 +349,7 @@ impl<S> Run<S> {
         }
         let again = asks.then(|| sent.clone());
         let renews = match &errand.old {
-            Some(_) if parts.method == Method::HEAD => {
+            Some(_) if !fills && parts.method == Method::HEAD => {
                 right_to_renew(&self.layer, &self.route, &asked, errand.slot).await
             }
             _ => None,
@@ -381,12 +385,12 @@ impl<S> Run<S> {
         let times = Times { received: answer::now(), took: called.elapsed() };
         let (mut head, body) = response.into_parts();
         self.forwards(&mut head.headers);
-        let whose = asked.identified || asked.credentials || asked.of_user;
+        let whose = asked.identified || asked.credentials.are_there() || asked.of_user;
         plan::prepare(&self.layer, &mut head, times.received);
         let by_path = plan::say_by_path(&self.layer, &path, head.status, &mut head.headers, whose);
         let plan = plan::plan(&self.layer, &asked, &parts, &head, (&handle.said(), gathered), times);
         let plan = plan.map(|plan| plan.shared_unless(by_path));
-        let whole_request = parts.method == Method::GET && !asked.reads_only;
+        let whole_request = fills || parts.method == Method::GET && !asked.reads_only;
         if !whole_request || is_stream(&head) {
             if whole_request {
                 self.layer.http.uncacheable.add(&asked.mark);
@@ -401,11 +405,8 @@ impl<S> Run<S> {
             Ok(plan) => {
                 if plan.keep.is_zero() {
                     self.give_up(&asked, &mut errand);
-                } else {
-                    self.layer.http.uncacheable.remove(&asked.mark);
-                    if asked.credentials {
-                        self.layer.http.shared.add(&asked.mark);
-                    }
+                } else if asked.credentials.are_there() {
+                    self.layer.http.shared.add(&asked.mark);
                 }
                 plan::send_groups(&self.layer.http.settings, &asked.tags, &plan, &mut head.headers);
                 let begun = begin(body, self.layer.most_body(), self.layer.http.budget.clone()).await;
@@ -504,9 +505,11 @@ impl<S> Run<S> {
     {
         let body = match begun {
             Begun::Whole(whole) => return self.finish(asked, parts, errand, &head, whole, plan),
-            Begun::Passed(body) => {
+            Begun::Passed(body, why) => {
+                // Those who wait are told before the lease ends: else they would wait for the next one.
+                learn(&self.layer, &asked.mark, plan, Err(why));
                 errand.vacancy = None;
-                errand.report.detail = Some("size");
+                errand.report.detail = Some(why.as_str());
                 body
             }
             Begun::Open(open) => {
@@ -514,10 +517,12 @@ impl<S> Run<S> {
                 let (vacancy, strong) = (errand.vacancy.take(), self.layer.rule.strong_tags);
                 let stored_head = (head.status, plan::stored_headers(&head.headers, plan));
                 let by_rule = self.layer.rule.origin.is_none();
-                let plan = plan.clone();
-                open.record(self.layer.rule.lease_limit, move |whole: Option<Whole>| async move {
-                    if let Some((whole, vacancy)) = whole.zip(vacancy) {
-                        let stored = stored(stored_head, whole, &plan, by_rule, strong);
+                let (plan, mark, layer) = (plan.clone(), asked.mark.clone(), self.layer.clone());
+                open.record(self.layer.rule.lease_limit, move |recorded| async move {
+                    let stored =
+                        recorded.map(|whole: Whole| stored(stored_head, whole, &plan, by_rule, strong));
+                    let refused = learn(&layer, &mark, &plan, stored.as_ref().map_err(|why| *why));
+                    if let (Ok(stored), None, Some(vacancy)) = (stored, refused, vacancy) {
                         fill(vacancy, &stored, &plan).await;
                     }
                 })
@@ -538,7 +543,7 @@ impl<S> Run<S> {
         &self,
         asked: &Asked,
         parts: &request::Parts,
-        errand: Errand,
+        mut errand: Errand,
         head: &response::Parts,
         whole: Whole,
         plan: &Plan,
@@ -546,6 +551,10 @@ impl<S> Run<S> {
         let rule = &self.layer.rule;
         let stored_head = (head.status, plan::stored_headers(&head.headers, plan));
         let stored = stored(stored_head, whole, plan, rule.origin.is_none(), rule.strong_tags);
+        if let Some(why) = learn(&self.layer, &asked.mark, plan, Ok(&stored)) {
+            errand.vacancy = None;
+            errand.report.detail = Some(why.as_str());
+        }
         let report = Report { stored: errand.vacancy.is_some(), ..errand.report };
         // The client whose request ran the handler gets the response as the handler made it, without the fields of the connection.
         let mut shown = stored.clone();

@@ -68,6 +68,8 @@ pub(crate) enum Shared {
     Said,
     /// They get responses of their own: its Cache-Control comes from a rule of paths, which shares nothing.
     ByPath,
+    /// The response says that those with Authorization may, and nothing of those with cookies.
+    SaidOfAuthorization,
 }
 
 /// A response in the form in which it is stored.
@@ -230,6 +232,31 @@ impl Stored {
         }))
     }
 
+    /// How many bytes it has in the form in which it is stored, by postcard: numbers and lengths in seven bits a byte.
+    pub(crate) fn weight(&self) -> usize {
+        let number = |number: u64| (64 - number.leading_zeros()).div_ceil(7).max(1) as usize;
+        let bytes = |length: usize| number(length as u64) + length;
+        let section = |headers: &HeaderMap| {
+            let lines = headers.iter().map(|(name, value)| bytes(name.as_str().len()) + bytes(value.len()));
+            number(headers.len() as u64) + lines.sum::<usize>()
+        };
+        let Terms { lifetime, while_revalidate, if_error, .. } = self.terms;
+        let selecting = self.selecting.iter().map(|(name, value)| {
+            bytes(name.as_str().len()) + 1 + value.as_ref().map_or(0, |value| bytes(value.len()))
+        });
+        self.head().map_or(2, |(status, headers)| number(status.as_u16().into()) + section(headers))
+            + bytes(self.body.len())
+            + self.trailers.as_ref().map_or(1, section)
+            + number(self.selecting.len() as u64)
+            + selecting.sum::<usize>()
+            + number(lifetime)
+            + number(while_revalidate)
+            + number(if_error)
+            + number(self.initial_age)
+            // Two flags, and whether it is shared.
+            + 3
+    }
+
     /// The same response with other headers.
     pub(crate) fn with_headers(&self, headers: HeaderMap) -> Self {
         let head = self.head.as_ref().map(|(status, _)| (*status, headers));
@@ -286,8 +313,49 @@ impl Parts {
 
 #[cfg(test)]
 mod tests {
+    use cachemacro::codec::{Codec as _, Postcard};
+    use proptest::prelude::*;
+
     use super::*;
     use crate::rules::tests::headers;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_response_weighs_as_much_as_it_has_bytes(
+            status in 100_u16..1_000,
+            lines in proptest::collection::vec(("[a-c]{1,3}", "[ -~]{0,300}"), 0..5),
+            body in 0_usize..70_000,
+            trailer in proptest::option::of("[ -~]{0,200}"),
+            selecting in proptest::collection::vec(("[a-c]{1,3}", proptest::option::of("[ -~]{0,200}")), 0..4),
+            times: [u64; 4],
+            few in 0_u32..64,
+        ) {
+            let name = |name: &str| HeaderName::from_bytes(name.as_bytes()).unwrap();
+            let value = |text: &str| HeaderValue::from_str(text).unwrap();
+            let mut sent = HeaderMap::new();
+            for (field, text) in &lines {
+                sent.append(name(field), value(text));
+            }
+            let trailers: HeaderMap = trailer.iter().map(|text| (name("t"), value(text))).collect();
+            let [lifetime, while_revalidate, if_error, initial_age] = times.map(|time| time >> few);
+            let about = About {
+                selecting: selecting
+                    .iter()
+                    .map(|(field, text)| (name(field), text.as_ref().map(|text| text.as_bytes().to_vec())))
+                    .collect(),
+                terms: Terms { lifetime, while_revalidate, if_error, no_cache: few > 3, strict: few > 9 },
+                initial_age,
+                shared: Shared::SaidOfAuthorization,
+            };
+            let status = StatusCode::from_u16(status).unwrap();
+            let stored = Stored::new(status, sent, vec![0; body].into(), &trailers, &about);
+            let mut bytes = Vec::new();
+            Postcard::encode(&stored, &mut bytes).unwrap();
+            prop_assert_eq!(stored.weight(), bytes.len());
+        }
+    }
 
     #[test]
     fn what_is_stored_comes_back() {
@@ -302,7 +370,10 @@ mod tests {
         let stored =
             Stored::new(StatusCode::OK, sent.clone(), Bytes::from("text"), &headers(&[("t", "3")]), &about);
         let stored = {
-            let again = Stored::from(Form::from(stored.clone()));
+            let mut bytes = Vec::new();
+            Postcard::encode(&stored, &mut bytes).unwrap();
+            assert_eq!(stored.weight(), bytes.len());
+            let again: Stored = Postcard::decode(&bytes).unwrap();
             assert_eq!(again, stored);
             again
         };

@@ -105,7 +105,10 @@ impl Drop for Guard {
 /// A request by an unsafe method, which outdates what is stored of its URL (RFC 9111, 4.4).
 pub(crate) struct Written {
     guard: Guard,
+    /// The host that the request names, by which it is told what is of the same origin.
     host: String,
+    /// The host that tags of URLs have; none where hosts are ignored.
+    keyed: String,
     uri: Uri,
     reads_groups: bool,
 }
@@ -117,7 +120,7 @@ impl Written {
         let keyed = http.settings.host.of(parts).unwrap_or_else(|| host.clone());
         let tags = vec![url_tag(&keyed, uri.path())];
         let guard = Guard { cache: http.cache.clone(), route: route.clone(), tags };
-        Self { guard, host, uri, reads_groups: false }
+        Self { guard, host, keyed, uri, reads_groups: false }
     }
 
     /// Whether it outdates the groups that the response names (RFC 9875, 3).
@@ -168,7 +171,7 @@ impl Written {
         let places =
             [header::LOCATION, header::CONTENT_LOCATION].into_iter().filter_map(|name| headers.get(name));
         let places = places.filter_map(|place| resolved(&self.host, &self.uri, place.to_str().ok()?));
-        let places = places.filter(|path| path != self.uri.path()).map(|path| url_tag(&self.host, &path));
+        let places = places.filter(|path| path != self.uri.path()).map(|path| url_tag(&self.keyed, &path));
         let groups =
             if self.reads_groups { groups::named(headers, &groups::INVALIDATION) } else { Vec::new() };
         places.chain(groups.iter().map(|group| group_tag(&self.host, group))).collect()

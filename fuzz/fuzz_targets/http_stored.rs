@@ -25,5 +25,6 @@ fuzz_target!(|bytes: &[u8]| {
     rules::reusable::stands_in(&terms, age, 1_000);
     let mut again = Vec::new();
     Postcard::encode(&stored, &mut again).expect("it was read");
+    assert_eq!(stored.weight(), again.len());
     assert!(Postcard::decode::<Stored>(&again).is_ok_and(|same| same == stored));
 });

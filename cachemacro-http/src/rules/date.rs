@@ -1,4 +1,8 @@
 //! HTTP dates (RFC 9110, 5.6.7): the three formats read, one written. Seconds since 1970.
+//!
+//! Not by the crate `httpdate`, which hyper has: of dates that the RFC has caches read it takes some for none, and those of RFC 850 for
+//! others, by a century at most. The test `what_the_crate_httpdate_reads_otherwise` shows which. To a cache that is a response that
+//! expired long ago, or stays fresh.
 
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -138,6 +142,33 @@ mod tests {
         assert_eq!(formats.map(parsed), [Some(784_111_777); 3]);
         assert_eq!(parsed("THU, 18 aug 2050 02:01:18 gMT"), parsed("Thu, 18 Aug 2050 02:01:18 GMT"));
         assert_eq!(parsed("Thursday, 18-Aug-50 02:01:18 GMT"), parsed("Thu Aug 18 02:01:18 2050"));
+    }
+
+    #[test]
+    fn what_the_crate_httpdate_reads_otherwise() {
+        let theirs = |date: &str| {
+            let time = httpdate::parse_http_date(date).ok()?;
+            Some(time.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs())
+        };
+        let same = "Thu, 18 Aug 2050 02:01:18 GMT";
+        assert_eq!(theirs(same), parsed(same));
+        for (date, its, named) in [
+            // The names of days and months, and GMT, are read in any case, as the public suite of HTTP caches asks.
+            ("THU, 18 aug 2050 02:01:18 gMT", None, "Thu, 18 Aug 2050 02:01:18 GMT"),
+            ("thursday, 18-aug-50 02:01:18 GMT", None, "Thu, 18 Aug 2050 02:01:18 GMT"),
+            // 5.6.7: a year of two digits that seems to be more than 50 years ahead is a past one; 1970 is not the border.
+            ("Sunday, 18-Aug-75 02:01:18 GMT", None, "Sun, 18 Aug 2075 02:01:18 GMT"),
+            (
+                "Monday, 18-Aug-75 02:01:18 GMT",
+                Some("Mon, 18 Aug 1975 02:01:18 GMT"),
+                "Sun, 18 Aug 2075 02:01:18 GMT",
+            ),
+            // 5.6.7: `second` is 00 to 60.
+            ("Sat, 31 Dec 2016 23:59:60 GMT", None, "Sat, 31 Dec 2016 23:59:59 GMT"),
+        ] {
+            assert_eq!(theirs(date), its.and_then(parsed), "{date}");
+            assert_eq!(parsed(date), parsed(named), "{date}");
+        }
     }
 
     #[test]

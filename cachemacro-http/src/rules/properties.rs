@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use crate::rules::cache_control::CacheControl;
 use crate::rules::reusable::{Demand, Terms, reuse};
-use crate::rules::storable::{Circumstances, Refusal, by_origin};
+use crate::rules::storable::{Circumstances, Credentials, Refusal, by_origin};
 use crate::rules::{conditional, date, freshness, range, revalidate, vary};
 
 const NAMES: [&str; 16] = [
@@ -92,11 +92,12 @@ proptest! {
     }
 
     #[test]
-    fn no_store_is_never_stored(mut response in headers(), identified: bool, credentials: bool, keeps_cookies: bool, declared_public: bool) {
+    fn no_store_is_never_stored(mut response in headers(), identified: bool, by: u8, keeps_cookies: bool, declared_public: bool) {
         response.append("cache-control", HeaderValue::from_static("no-store"));
         let says = CacheControl::of(&response);
         // A quotation that is open at the end of a line ends with it.
         prop_assert!(says.no_store);
+        let credentials = [Credentials::None, Credentials::Authorization, Credentials::Cookie][usize::from(by % 3)];
         let here = Circumstances { credentials, identified, declared_public, keeps_cookies };
         let lifetime = freshness::lifetime(StatusCode::OK, &response, &says, 1_750_000_000);
         let refusal = by_origin(StatusCode::OK, &response, &says, lifetime, here);

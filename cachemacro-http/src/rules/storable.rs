@@ -50,12 +50,29 @@ impl Refusal {
     }
 }
 
+/// By what a request tells whose it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Credentials {
+    #[default]
+    None,
+    /// By Authorization, of which 3.5 says when what it got may be shared.
+    Authorization,
+    /// By a cookie, beside Authorization or not. The pages of sessions say `must-revalidate` too, so that shares nothing with it.
+    Cookie,
+}
+
+impl Credentials {
+    /// Whether it tells at all.
+    pub(crate) const fn are_there(self) -> bool {
+        !matches!(self, Self::None)
+    }
+}
+
 /// What the storing side knows besides the response.
-#[expect(clippy::struct_excessive_bools, reason = "any of them may come together")]
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Circumstances {
-    /// The request had credentials of a user.
-    pub(crate) credentials: bool,
+    /// The credentials of a user that the request had.
+    pub(crate) credentials: Credentials,
     /// Who the user is, is part of the key: a `private` response is theirs.
     pub(crate) identified: bool,
     /// The route was declared public: credentials do not matter.
@@ -87,7 +104,7 @@ pub(crate) fn forbidden(
     if says.private && !here.identified {
         return Some(Refusal::Private);
     }
-    if here.credentials && !here.identified && !here.declared_public && !shared_with_users(says) {
+    if !here.identified && !here.declared_public && !is_shared_with(here.credentials, says) {
         return Some(Refusal::Credentials);
     }
     if headers.contains_key(SET_COOKIE) && !here.keeps_cookies {
@@ -96,9 +113,13 @@ pub(crate) fn forbidden(
     members(headers, &VARY).any(|name| name == b"*").then_some(Refusal::VariesByAnything)
 }
 
-/// Whether the response says that it is the same for users with credentials (3.5).
-pub(crate) const fn shared_with_users(says: &CacheControl) -> bool {
-    says.public || says.s_maxage.is_some() || says.must_revalidate
+/// Whether the response says that it is the same for users with these credentials (3.5); without credentials nothing need be said.
+pub(crate) const fn is_shared_with(credentials: Credentials, says: &CacheControl) -> bool {
+    match credentials {
+        Credentials::None => true,
+        Credentials::Authorization => says.public || says.s_maxage.is_some() || says.must_revalidate,
+        Credentials::Cookie => says.public || says.s_maxage.is_some(),
+    }
 }
 
 /// Whether the origin lets a shared cache store the response, by its own words.
@@ -170,15 +191,20 @@ mod tests {
 
     #[test]
     fn credentials_need_the_response_s_word() {
-        let user = Circumstances { credentials: true, ..Circumstances::default() };
-        for (says, allowed) in [
-            ("max-age=60", false),
-            ("max-age=60, public", true),
-            ("s-maxage=60", true),
-            ("max-age=60, must-revalidate", true),
-            ("max-age=60, proxy-revalidate", false),
+        let user = Circumstances { credentials: Credentials::Authorization, ..Circumstances::default() };
+        let session = Circumstances { credentials: Credentials::Cookie, ..user };
+        for (says, by_authorization, by_cookie) in [
+            ("max-age=60", false, false),
+            ("max-age=60, public", true, true),
+            ("s-maxage=60", true, true),
+            ("max-age=60, must-revalidate", true, false),
+            ("max-age=60, must-revalidate, public", true, true),
+            ("max-age=60, proxy-revalidate", false, false),
         ] {
-            assert_eq!(refused(200, &[("cache-control", says)], user).is_none(), allowed, "3.5: {says}");
+            for (here, allowed) in [(user, by_authorization), (session, by_cookie)] {
+                let refusal = refused(200, &[("cache-control", says)], here);
+                assert_eq!(refusal, (!allowed).then_some(Refusal::Credentials), "3.5: {says}");
+            }
         }
         let known = Circumstances { identified: true, ..user };
         assert_eq!(refused(200, &[("cache-control", "private, max-age=60")], known), None);

@@ -22,7 +22,7 @@ pub(crate) fn selecting(request: &HeaderMap, name: &HeaderName) -> Option<Vec<u8
     Some(if *name == ACCEPT_ENCODING {
         encodings(&value)
     } else if *name == ACCEPT_LANGUAGE {
-        weighted(&value).into_iter().map(|(language, _)| language).collect::<Vec<_>>().join(&b","[..])
+        languages(&value)
     } else {
         split(&value, b',').collect::<Vec<_>>().join(&b","[..])
     })
@@ -34,36 +34,68 @@ pub(crate) fn preferred<'a>(
     name: &HeaderName,
     offered: &'a [String],
 ) -> Option<&'a str> {
-    let value = joined(request, name)?;
-    weighted(&value).into_iter().find_map(|(wanted, _)| {
+    let Weighted { taken, refused } = weighted(&joined(request, name)?);
+    taken.iter().find_map(|wanted| {
         offered.iter().map(String::as_str).find(|offer| {
-            let offer = offer.as_bytes();
+            let offer = offer.to_ascii_lowercase().into_bytes();
             // RFC 4647, 3.4: `de` takes `de-ch`, and `de-ch` is content with `de`.
-            wanted == b"*"
-                || offer.eq_ignore_ascii_case(&wanted)
-                || begins_with(&offer.to_ascii_lowercase(), &wanted)
-                || begins_with(&wanted, &offer.to_ascii_lowercase())
+            let names = is_in(&offer, wanted);
+            // What names it most closely counts: `de, de-ch;q=0` takes no `de-ch`, and `en;q=0, *` no `en`.
+            let closeness = if names { wanted.len() } else { 0 };
+            (names || wanted == b"*" || is_in(wanted, &offer))
+                && !refused.iter().any(|range| is_in(&offer, range) && range.len() > closeness)
         })
     })
 }
 
-fn begins_with(language: &[u8], range: &[u8]) -> bool {
-    language.strip_prefix(range).is_some_and(|rest| rest.starts_with(b"-"))
+/// Whether a language is one of a range: the range itself, or one of its kinds.
+fn is_in(language: &[u8], range: &[u8]) -> bool {
+    language.strip_prefix(range).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"-"))
 }
 
-/// Codings that are taken, sorted. Weights among them are left out: which one a server picks of those that a client takes is the
-/// server's to say.
+/// Codings that are taken, and refused, sorted. Weights among them are left out: which one a server picks of those that a client takes is
+/// the server's to say. So is `identity`, which is taken unless it is refused (RFC 9110, 12.5.3).
 fn encodings(value: &[u8]) -> Vec<u8> {
-    let mut codings: Vec<Vec<u8>> = weighted(value).into_iter().map(|(coding, _)| coding).collect();
-    codings.retain(|coding| coding != b"identity");
-    codings.sort_unstable();
-    codings.dedup();
-    codings.join(&b","[..])
+    let Weighted { mut taken, mut refused } = weighted(value);
+    // What is not named is refused in any case, but for what is taken without being named.
+    let takes_any = taken.iter().any(|coding| coding == b"*");
+    refused.retain(|coding| takes_any || coding == b"identity" || coding == b"*");
+    taken.retain(|coding| coding != b"identity" || refused.iter().any(|refused| refused == b"*"));
+    normal(taken, refused)
 }
 
-/// The members with a weight above zero, in lower case, by falling weight and then by name (RFC 9110, 12.4.2). Weights are in
-/// thousandths; one that cannot be read is one.
-fn weighted(value: &[u8]) -> Vec<(Vec<u8>, u32)> {
+/// Languages that are taken, by falling weight, and those that are refused among them.
+fn languages(value: &[u8]) -> Vec<u8> {
+    let Weighted { taken, mut refused } = weighted(value);
+    refused.retain(|language| {
+        language == b"*"
+            || taken.iter().any(|range| range == b"*" || is_in(language, range) || is_in(range, language))
+    });
+    let mut members = taken;
+    refused.sort_unstable();
+    refused.dedup();
+    members.extend(refused.into_iter().map(|language| [&language[..], b";q=0"].concat()));
+    members.join(&b","[..])
+}
+
+/// Members in any order.
+fn normal(mut taken: Vec<Vec<u8>>, refused: Vec<Vec<u8>>) -> Vec<u8> {
+    taken.extend(refused.into_iter().map(|member| [&member[..], b";q=0"].concat()));
+    taken.sort_unstable();
+    taken.dedup();
+    taken.join(&b","[..])
+}
+
+/// The members of a list with weights, in lower case (RFC 9110, 12.4.2).
+struct Weighted {
+    /// By falling weight, and then by name.
+    taken: Vec<Vec<u8>>,
+    /// Those with the weight zero.
+    refused: Vec<Vec<u8>>,
+}
+
+/// Weights are in thousandths; one that cannot be read is one.
+fn weighted(value: &[u8]) -> Weighted {
     let mut weighted: Vec<(Vec<u8>, u32)> = split(value, b',')
         .filter(|member| !member.is_empty())
         .map(|member| {
@@ -76,10 +108,11 @@ fn weighted(value: &[u8]) -> Vec<(Vec<u8>, u32)> {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 1000")]
             (name, (weight * 1000.0).round() as u32)
         })
-        .filter(|(_, weight)| *weight > 0)
         .collect();
     weighted.sort_by(|(one, first), (other, second)| second.cmp(first).then_with(|| one.cmp(other)));
-    weighted
+    let refused = weighted.split_off(weighted.partition_point(|(_, weight)| *weight > 0));
+    let names = |of: Vec<(Vec<u8>, u32)>| of.into_iter().map(|(name, _)| name).collect();
+    Weighted { taken: names(weighted), refused: names(refused) }
 }
 
 #[cfg(test)]
@@ -121,6 +154,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_refused_of_what_is_taken_is_not_the_same() {
+        // RFC 9110, 12.5.3 and 12.5.4
+        for (name, refusing, taking) in [
+            ("accept-encoding", "gzip;q=0, *", "*"),
+            ("accept-encoding", "gzip, identity;q=0", "gzip"),
+            ("accept-encoding", "gzip, *;q=0", "gzip"),
+            ("accept-encoding", "gzip, *;q=0", "gzip, identity, *;q=0"),
+            ("accept-encoding", "gzip, *;q=0.000", "gzip, identity;q=0"),
+            ("accept-language", "en;q=0, *", "*"),
+            ("accept-language", "en, en-us;q=0", "en"),
+            ("accept-language", "de, *;q=0", "de"),
+            ("accept-language", "de-ch, de;q=0", "de-ch"),
+        ] {
+            assert_ne!(normal(name, &[refusing]), normal(name, &[taking]), "{name}: {refusing}");
+        }
+        for (name, one, other) in [
+            ("accept-encoding", "gzip;q=0, *", "*;q=0.5, GZIP;q=0.0"),
+            ("accept-encoding", "br;q=0, gzip", "gzip"),
+            ("accept-encoding", "gzip, identity;q=0.5", "identity, gzip"),
+            ("accept-language", "fr;q=0, en;q=0, *", "*, en;q=0, fr;q=0"),
+            ("accept-language", "it;q=0, de", "de"),
+        ] {
+            assert_eq!(normal(name, &[one]), normal(name, &[other]), "{name}: {one}");
+        }
+    }
+
+    #[test]
     fn of_what_is_offered_the_client_chooses() {
         let offered = ["en".to_owned(), "de".to_owned()];
         let chosen =
@@ -129,5 +189,16 @@ mod tests {
         assert_eq!(chosen("de-CH"), Some("de"));
         assert_eq!(chosen("*"), Some("en"));
         assert_eq!(chosen("fr"), None);
+        assert_eq!(chosen("en;q=0, *"), Some("de"));
+        assert_eq!(chosen("en;q=0, de;q=0, *"), None);
+        assert_eq!(chosen("en;q=0, en-us, *;q=0.1"), Some("de"), "it is content with no `en`");
+        assert_eq!(chosen("en, en;q=0"), Some("en"));
+        let offered = ["de-CH".to_owned(), "de-AT".to_owned(), "de".to_owned()];
+        let chosen =
+            |value: &str| preferred(&request("accept-language", &[value]), &ACCEPT_LANGUAGE, &offered);
+        assert_eq!(chosen("de"), Some("de-CH"));
+        assert_eq!(chosen("de, de-ch;q=0"), Some("de-AT"));
+        assert_eq!(chosen("de;q=0, de-at"), Some("de-AT"));
+        assert_eq!(chosen("de;q=0, *"), None);
     }
 }

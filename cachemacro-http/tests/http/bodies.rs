@@ -146,6 +146,49 @@ async fn past_the_limit_nothing_is_stored_and_the_client_reads_the_rest_itself()
     assert_eq!(next.await.expect("at once"), None);
 }
 
+fn trailers(length: usize) -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    trailers.insert("x-sum", "7".repeat(length).parse().unwrap());
+    trailers
+}
+
+#[tokio::test]
+async fn trailers_have_a_limit_as_header_sections_have() {
+    let rig = Rig::new();
+    for (at, (length, is_stored)) in [(32_000, true), (33_000, false)].into_iter().enumerate() {
+        let layer = rig.http.clone().prefix(at.to_string()).cache();
+        let (sender, mut response) = open(&layer, &[]).await;
+        write(&sender, "one").await;
+        assert_eq!(next(&mut response).await, Some(Ok("one".to_owned())));
+        sender.send(Ok(Frame::trailers(trailers(length)))).await.unwrap();
+        drop(sender);
+        let frame = response.body_mut().frame().await.unwrap().unwrap();
+        assert_eq!(frame.into_trailers().unwrap(), trailers(length), "its client gets them");
+        assert_eq!(stored(&layer).await.is_some(), is_stored, "{length}");
+    }
+}
+
+#[tokio::test]
+async fn trailers_that_are_there_before_the_end_is_reach_the_client() {
+    let rig = Rig::new();
+    let layer = rig.http.cache();
+    let (sender, receiver) = mpsc::channel(2);
+    write(&sender, "one").await;
+    sender.send(Ok(Frame::trailers(trailers(1)))).await.unwrap();
+    let receiver = std::sync::Arc::new(std::sync::Mutex::new(Some(receiver)));
+    let service = service_fn(move |_: Request<Empty<Bytes>>| {
+        let body = Slow(receiver.lock().unwrap().take().expect("one run"));
+        async move { Ok::<_, Infallible>(Response::new(body)) }
+    });
+    let request = Request::get("/a").body(Empty::new()).unwrap();
+    let response = layer.layer(service).oneshot(request).await.unwrap();
+    drop(sender);
+    let body = response.into_body().collect().await.unwrap();
+    assert_eq!(body.trailers(), Some(&trailers(1)));
+    assert_eq!(body.to_bytes(), "one");
+    assert_eq!(stored(&layer).await, Some(("one".to_owned(), Some(trailers(1)))));
+}
+
 #[tokio::test]
 async fn a_body_that_fails_reaches_the_client_and_is_not_stored() {
     let rig = Rig::new();

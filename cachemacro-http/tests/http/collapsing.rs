@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use crate::support::{Got, Handler, Rig, get, response};
+use crate::support::{Got, Handler, Rig, get, request, response, send};
 
 /// So many requests at once.
 async fn all(
@@ -173,4 +173,139 @@ async fn reloads_at_once_are_one_run() {
     rig.pass(5);
     all(&layer, &handler, vec![vec![("cache-control", "no-cache")]; 50]).await;
     assert_eq!(handler.runs(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reloads_at_once_are_one_run_whatever_else_they_ask_for() {
+    let rig = Rig::new();
+    let (layer, handler) = (rig.http.cache(), slow(&[]));
+    get(&layer, &handler, &[]).await;
+    rig.pass(5);
+    let mut tasks = JoinSet::new();
+    for at in 0..60 {
+        let (layer, handler) = (layer.clone(), handler.clone());
+        let (method, headers): (&str, &[(&str, &str)]) = [
+            ("GET", &[("cache-control", "no-cache")][..]),
+            ("GET", &[("cache-control", "no-cache, no-store")]),
+            ("HEAD", &[("cache-control", "max-age=0")]),
+            ("GET", &[("cache-control", "no-cache"), ("range", "bytes=0-0")]),
+        ][at % 4];
+        let request = request(method, "/a", headers);
+        tasks.spawn(async move { send(&layer, &handler, request).await });
+    }
+    let got = tasks.join_all().await;
+    assert_eq!(handler.runs(), 2);
+    assert_eq!(got.iter().filter(|got| got.status == 206).count(), 15);
+}
+
+/// A body whose length nobody knows before its end.
+struct Unsized {
+    pieces: u8,
+    /// Whether each piece takes its time.
+    pends: bool,
+    pended: bool,
+}
+
+impl http_body::Body for Unsized {
+    type Data = bytes::Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<bytes::Bytes>, Self::Error>>> {
+        use std::task::Poll;
+        self.pended = self.pends && !self.pended;
+        if self.pended {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if self.pieces == 0 {
+            return Poll::Ready(None);
+        }
+        self.pieces -= 1;
+        Poll::Ready(Some(Ok(http_body::Frame::data(bytes::Bytes::from_static(b"0123456789")))))
+    }
+}
+
+/// A limit on bodies keeps a response from being stored as any other reason does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_too_large_to_be_stored_is_waited_for_once_and_then_never() {
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    enum Kind {
+        Known,
+        /// Within the limit, were it not for its header section.
+        WithHeaders,
+        AtOnce,
+        BitByBit,
+    }
+    for kind in [Kind::Known, Kind::WithHeaders, Kind::AtOnce, Kind::BitByBit] {
+        let cache = cachemacro::Cache::builder().memory().max_value(200).build().unwrap();
+        let layer = cachemacro_http::HttpCache::new(cache).cache();
+        // A response of 20 bytes is stored, and one of 30 is not.
+        let layer = if kind == Kind::WithHeaders { layer } else { layer.max_body(25) };
+        let barrier = Arc::new(Barrier::new(99));
+        let runs = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let ran = runs.clone();
+        let service = tower::service_fn(move |request: http::Request<crate::support::Body>| {
+            let (barrier, ran) = (barrier.clone(), ran.clone());
+            async move {
+                ran.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                let pieces = if let Some(pieces) = request.headers().get("x-pieces") {
+                    pieces.to_str().unwrap().parse().unwrap()
+                } else {
+                    // All but the first run at once, or this never ends.
+                    barrier.wait().await;
+                    3
+                };
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                let body = if matches!(kind, Kind::Known | Kind::WithHeaders) {
+                    use http_body_util::BodyExt as _;
+                    http_body_util::Full::from("0123456789".repeat(usize::from(pieces))).boxed()
+                } else {
+                    use http_body_util::BodyExt as _;
+                    Unsized { pieces, pends: kind == Kind::BitByBit, pended: false }.boxed()
+                };
+                let mut response = http::Response::new(body);
+                if kind == Kind::WithHeaders {
+                    let text = "x".repeat(usize::from(pieces) * 40);
+                    response.headers_mut().insert("x-text", text.parse().unwrap());
+                }
+                Ok::<_, std::convert::Infallible>(response)
+            }
+        });
+        let ask = |pieces: Option<&'static str>| {
+            use tower::{Layer as _, ServiceExt as _};
+            let headers: Vec<_> = pieces.iter().map(|pieces| ("x-pieces", *pieces)).collect();
+            let call = layer.layer(service.clone()).oneshot(request("GET", "/a", &headers));
+            async move {
+                let (head, body) = call.await.unwrap().into_parts();
+                let body = http_body_util::BodyExt::collect(body).await.unwrap().to_bytes();
+                (head.headers["x-cache"].to_str().unwrap().to_owned(), body.len())
+            }
+        };
+        let first = tokio::spawn(ask(Some("3")));
+        while runs.load(std::sync::atomic::Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..2 {
+            let mut tasks = JoinSet::new();
+            for _ in 0..99 {
+                tasks.spawn(ask(None));
+            }
+            // Half of what they would wait for each other.
+            let all = tokio::time::timeout(Duration::from_secs(5), tasks.join_all()).await;
+            let all = all.unwrap_or_else(|_| panic!("they wait for each other, {kind:?}"));
+            assert!(all.iter().all(|got| *got == ("MISS".to_owned(), 30)), "{kind:?}: {all:?}");
+        }
+        assert_eq!(first.await.unwrap().1, 30);
+        // Once it is small enough it is stored again. The body is stored a moment after it was sent.
+        assert_eq!(ask(Some("2")).await, ("MISS".to_owned(), 20), "{kind:?}");
+        let mut tries = 0;
+        while ask(Some("2")).await.0 != "HIT" {
+            tries += 1;
+            assert!(tries < 1_000, "{kind:?}");
+            tokio::task::yield_now().await;
+        }
+    }
 }

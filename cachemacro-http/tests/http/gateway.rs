@@ -76,6 +76,47 @@ async fn an_origin_that_is_gone_is_stood_in_for() {
     }
 }
 
+/// Not an answer that tells of a failure, but none at all.
+#[tokio::test]
+async fn an_origin_that_does_not_answer_is_stood_in_for() {
+    use tower::{Layer as _, ServiceExt as _};
+    let rig = Rig::new();
+    for (says, word) in [
+        ("max-age=1", Some("STALE")),
+        ("max-age=1, stale-if-error=60", Some("STALE")),
+        ("max-age=1, must-revalidate", None),
+        ("s-maxage=1", None),
+        ("no-store", None),
+    ] {
+        rig.cache.clear().await.unwrap();
+        let layer = cachemacro_http::HttpCache::new(rig.cache.clone()).gateway();
+        let runs = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let service = tower::service_fn(move |_: http::Request<crate::support::Body>| {
+            let is_first = runs.fetch_add(1, Ordering::SeqCst) == 0;
+            async move {
+                if is_first {
+                    Ok(response(200, &[("cache-control", says), ("etag", "\"a\"")], "text"))
+                } else {
+                    Err("the connection was refused")
+                }
+            }
+        });
+        let ask = || layer.layer(service.clone()).oneshot(crate::support::request("GET", "/a", &[]));
+        ask().await.unwrap();
+        rig.pass(5);
+        match (ask().await, word) {
+            (Ok(got), Some(word)) => {
+                assert_eq!(got.headers()["x-cache"], word, "{says}");
+                assert!(got.headers()["cache-status"].to_str().unwrap().ends_with("detail=failed"), "{says}");
+                let body = http_body_util::BodyExt::collect(got.into_body()).await.unwrap().to_bytes();
+                assert_eq!(body, "text");
+            }
+            (Err(error), None) => assert_eq!(error, "the connection was refused", "{says}"),
+            (got, _) => panic!("{says}: {:?}", got.map(|got| got.into_parts().0)),
+        }
+    }
+}
+
 #[tokio::test]
 async fn no_cache_is_stored_and_asked_about() {
     let rig = Rig::new();

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use cachemacro_http::{CacheLayer, Host, HttpCache, url_tag};
+
 use crate::support::{Handler, Rig, get, request, response, send};
 
 const USER: [(&str, &str); 1] = [("authorization", "Bearer a")];
@@ -36,18 +38,128 @@ async fn of_cookies_only_those_of_sessions_count_where_they_are_named() {
 #[tokio::test]
 async fn a_response_may_say_that_users_share_it() {
     let rig = Rig::new();
-    for (says, shared) in [
-        ("public, max-age=60", true),
-        ("s-maxage=60", true),
-        ("max-age=60, must-revalidate", true),
-        ("max-age=60", false),
+    let cookie = [("cookie", "a=b")];
+    let both = [USER[0], cookie[0]];
+    for (says, by_authorization, by_cookie) in [
+        ("public, max-age=60", true, true),
+        ("s-maxage=60", true, true),
+        // RFC 9111, 3.5 lets it share what Authorization got, and pages of sessions say it too.
+        ("max-age=60, must-revalidate", true, false),
+        ("max-age=60", false, false),
     ] {
+        for (of_user, shared) in
+            [(&USER[..], by_authorization), (&cookie[..], by_cookie), (&both[..], by_cookie)]
+        {
+            for order in [[of_user, &[]], [&[], of_user], [of_user, of_user]] {
+                rig.cache.clear().await.unwrap();
+                // What is known of a URL is shared by clones.
+                let layer = HttpCache::new(rig.cache.clone()).cache();
+                let handler =
+                    Handler::new(move |_| async move { response(200, &[("cache-control", says)], "") });
+                for headers in order {
+                    get(&layer, &handler, headers).await;
+                }
+                assert_eq!(handler.runs(), if shared { 1 } else { 2 }, "{says}: {order:?}");
+            }
+        }
+        // On a gateway a cookie is no credential: what its origin says of Authorization counts.
         rig.cache.clear().await.unwrap();
-        let layer = rig.http.clone().prefix(says.replace(|c: char| !c.is_alphanumeric(), "")).cache();
+        let layer = HttpCache::new(rig.cache.clone()).gateway();
         let handler = Handler::new(move |_| async move { response(200, &[("cache-control", says)], "") });
-        get(&layer, &handler, &USER).await;
-        get(&layer, &handler, &[("cookie", "a=b")]).await;
-        assert_eq!(handler.runs(), if shared { 1 } else { 2 }, "{says}");
+        for headers in [&[][..], &both] {
+            get(&layer, &handler, headers).await;
+        }
+        assert_eq!(handler.runs(), if by_authorization { 1 } else { 2 }, "{says}");
+    }
+}
+
+/// A cookie's user and one of Authorization do not wait for each other either, where only the latter may be shared.
+#[tokio::test]
+async fn what_is_known_of_authorization_is_not_taken_for_cookies() {
+    let rig = Rig::new();
+    let handler = Handler::new(|request| async move {
+        if request.headers().contains_key("x-never") {
+            std::future::pending::<()>().await;
+        }
+        response(200, &[("cache-control", "max-age=60, must-revalidate")], "")
+    });
+    let layer = rig.http.cache();
+    get(&layer, &handler, &USER).await;
+    assert_eq!(get(&layer, &handler, &USER).await.word(), "HIT");
+    rig.cache.clear().await.unwrap();
+    let never = {
+        let (layer, handler) = (layer.clone(), handler.clone());
+        tokio::spawn(async move { get(&layer, &handler, &[USER[0], ("x-never", "1")]).await })
+    };
+    while handler.runs() < 2 {
+        tokio::task::yield_now().await;
+    }
+    let page = get(&layer, &handler, &[("cookie", "sid=1")]);
+    let page =
+        tokio::time::timeout(std::time::Duration::from_secs(5), page).await.expect("it waits for nobody");
+    assert_eq!(page.word(), "MISS");
+    never.abort();
+}
+
+/// HTTP/2 has a Host field beside `:authority`, HTTP/1 beside the host of an absolute URI, and nothing compares the two.
+#[tokio::test]
+async fn a_host_field_that_names_another_host_is_part_of_the_key() {
+    let rig = Rig::new();
+    let handler = Handler::new(|request| async move {
+        let hosts = request.headers().get_all("host");
+        let hosts: Vec<&str> = hosts.iter().map(|host| host.to_str().unwrap()).collect();
+        response(200, &[], &format!("<a href=//{}>", hosts.last().unwrap_or(&"shop")))
+    });
+    let ask = |layer: &CacheLayer, hosts: &[&str]| {
+        let hosts: Vec<(&str, &str)> = hosts.iter().map(|host| ("host", *host)).collect();
+        let request = request("GET", "http://shop/a", &hosts);
+        let (layer, handler) = (layer.clone(), handler.clone());
+        async move {
+            let got = send(&layer, &handler, request).await;
+            (got.word().to_owned(), got.body)
+        }
+    };
+    let expect = |word: &str, host: &str| (word.to_owned(), format!("<a href=//{host}>"));
+    let layer = rig.http.cache();
+    assert_eq!(ask(&layer, &[]).await, expect("MISS", "shop"));
+    // Once read, and once at hand.
+    for _ in 0..2 {
+        assert_eq!(ask(&layer, &[]).await, expect("HIT", "shop"));
+        assert_eq!(ask(&layer, &["SHOP"]).await, expect("HIT", "shop"));
+    }
+    assert_eq!(ask(&layer, &["evil"]).await, expect("MISS", "evil"));
+    assert_eq!(ask(&layer, &["shop", "evil"]).await, expect("MISS", "evil"));
+    assert_eq!(ask(&layer, &["other"]).await, expect("MISS", "other"));
+    for _ in 0..2 {
+        assert_eq!(ask(&layer, &["evil"]).await, expect("HIT", "evil"));
+        assert_eq!(ask(&layer, &[]).await, expect("HIT", "shop"));
+    }
+    rig.cache.evict_tags([url_tag("shop", "/a")]).await.unwrap();
+    assert_eq!(ask(&layer, &["evil"]).await.0, "MISS", "it is of the same URL");
+    let allowed = rig.http.clone().prefix("allowed").host(Host::allow(["shop"])).cache();
+    assert_eq!(ask(&allowed, &["evil"]).await.0, "BYPASS");
+    assert_eq!(ask(&allowed, &["shop", "evil"]).await.0, "BYPASS");
+    assert_eq!(ask(&allowed, &["shop"]).await.0, "MISS");
+    let ignored = rig.http.clone().prefix("ignored").host(Host::Ignored).cache();
+    assert_eq!(ask(&ignored, &["evil"]).await.0, "MISS");
+    assert_eq!(ask(&ignored, &[]).await.0, "HIT", "the handlers do not look at it");
+}
+
+#[tokio::test]
+async fn hosts_are_keyed_allowed_or_ignored() {
+    let rig = Rig::new();
+    let handler = Handler::counting(&[]);
+    for (host, words) in [
+        (Host::Keyed, ["MISS", "HIT", "MISS", "HIT"]),
+        (Host::Ignored, ["MISS", "HIT", "HIT", "HIT"]),
+        (Host::allow(["Shop.example:8080"]), ["MISS", "HIT", "BYPASS", "BYPASS"]),
+    ] {
+        let layer = rig.http.clone().prefix(format!("{host:?}")).host(host.clone()).cache();
+        for (asked, word) in
+            ["shop.example:8080", "SHOP.example:8080", "other", "other"].into_iter().zip(words)
+        {
+            assert_eq!(get(&layer, &handler, &[("host", asked)]).await.word(), word, "{host:?} {asked}");
+        }
     }
 }
 

@@ -30,7 +30,7 @@ enum Credentials {
     Session,
     /// Beside a cookie that is no session.
     SessionAmongOthers,
-    /// One that is no session: nobody's.
+    /// One that is no session: nobody's where sessions are named, else the user's.
     OtherCookie,
 }
 
@@ -50,6 +50,8 @@ struct Pair {
     first: Sent,
     second: Sent,
     route: usize,
+    /// Whether the cookies of sessions are named: else each cookie is a user's.
+    names_sessions: bool,
     says: &'static str,
     vary: &'static str,
     sets_cookie: bool,
@@ -91,16 +93,31 @@ impl Sent {
     }
 
     /// Whose request it is by its credentials; empty: nobody's.
-    fn own(&self) -> &'static str {
+    fn own(&self, pair: &Pair) -> &'static str {
         match self.credentials {
-            Credentials::None | Credentials::OtherCookie => "",
+            Credentials::None => "",
+            Credentials::OtherCookie if pair.names_sessions => "",
             _ => self.user,
+        }
+    }
+
+    /// Whose the response is that a handler makes of it; empty: everybody's.
+    fn whose(&self, pair: &Pair) -> &'static str {
+        let by_authorization = self.credentials == Credentials::Authorization;
+        if is_one_client_s(pair.says) {
+            self.user
+        } else if is_everybody_s(pair.says, by_authorization) {
+            ""
+        } else {
+            self.own(pair)
         }
     }
 
     fn to_request(self, pair: &Pair, uri: &str) -> http::Request<crate::support::Body> {
         let session = format!("sid={}", self.user);
         let among = format!("theme=dark; sid={}; a=b", self.user);
+        let other =
+            if pair.names_sessions { "theme=dark".to_owned() } else { format!("visitor={}", self.user) };
         let mut headers = vec![
             ("host", "shop"),
             ("accept-language", self.language),
@@ -113,7 +130,7 @@ impl Sent {
             Credentials::Authorization => headers.push(("authorization", self.user)),
             Credentials::Session => headers.push(("cookie", &session)),
             Credentials::SessionAmongOthers => headers.push(("cookie", &among)),
-            Credentials::OtherCookie => headers.push(("cookie", "theme=dark")),
+            Credentials::OtherCookie => headers.push(("cookie", &other)),
         }
         if pair.sets_cookie {
             headers.push(("x-sets-cookie", "1"));
@@ -130,12 +147,15 @@ impl Sent {
 impl Pair {
     fn draw(dice: &mut Dice) -> Self {
         let mut pair = Self::draw_any(dice);
+        let names_sessions = pair.names_sessions;
         if pair.route == GATEWAY
             || pair.route == RULED_GATEWAY && !(pair.says.is_empty() && pair.status < 400)
         {
             // A cookie is no credential to a shared cache by the RFC alone: an origin behind one has to say what it is about.
             for sent in [&mut pair.first, &mut pair.second] {
-                if sent.own() == sent.user {
+                if matches!(sent.credentials, Credentials::Session | Credentials::SessionAmongOthers)
+                    || sent.credentials == Credentials::OtherCookie && !names_sessions
+                {
                     sent.credentials = Credentials::Authorization;
                 }
             }
@@ -148,9 +168,15 @@ impl Pair {
             first: Sent::draw(dice, "a"),
             second: Sent::draw(dice, "b"),
             route: dice.pick(&[0, 1, 2, 3, 4, 5, 6, RULED, GATEWAY, RULED_GATEWAY]),
+            names_sessions: dice.pick(&[true, false]),
             says: dice.pick(&[
                 "",
                 "",
+                "public",
+                "public, max-age=60",
+                "s-maxage=60",
+                "max-age=60, must-revalidate",
+                "max-age=60, must-revalidate",
                 "private",
                 "no-store",
                 "max-age=60",
@@ -174,7 +200,8 @@ fn user_of(headers: &HeaderMap) -> String {
         return user.to_str().unwrap().to_owned();
     }
     let cookies = headers.get("cookie").map_or("", |cookies| cookies.to_str().unwrap());
-    cookies.split("; ").find_map(|cookie| cookie.strip_prefix("sid=")).unwrap_or_default().to_owned()
+    let of = |name: &str| cookies.split("; ").find_map(|cookie| cookie.strip_prefix(name));
+    of("sid=").or_else(|| of("visitor=")).unwrap_or_default().to_owned()
 }
 
 /// The route of which a rule of paths says that caches outside may share it.
@@ -207,6 +234,15 @@ fn is_one_client_s(says: &str) -> bool {
     says == "no-store" || says.split(", ").any(|directive| directive == "private")
 }
 
+/// Whether a response that says this may be given to whoever has credentials, so that it is to be the same for all of them.
+fn is_everybody_s(says: &str, by_authorization: bool) -> bool {
+    says.split(", ").any(|directive| {
+        directive == "public"
+            || directive == "s-maxage=60"
+            || directive == "must-revalidate" && by_authorization
+    })
+}
+
 /// A handler whose bodies, headers and cookies name the user for whom they are. `begun`: how many runs have begun; they end when all
 /// are let go.
 fn handler(begun: Arc<AtomicUsize>, go: Arc<tokio::sync::Semaphore>) -> Handler {
@@ -217,7 +253,13 @@ fn handler(begun: Arc<AtomicUsize>, go: Arc<tokio::sync::Semaphore>) -> Handler 
             let text = |name: &str| headers.get(name).map_or("", |value| value.to_str().unwrap()).to_owned();
             let (says, vary, client, language) =
                 (text("x-says"), text("x-vary"), text("x-client"), text("accept-language"));
-            let whose = if is_one_client_s(&says) { client.clone() } else { user_of(headers) };
+            let whose = if is_one_client_s(&says) {
+                client.clone()
+            } else if is_everybody_s(&says, headers.contains_key("authorization")) {
+                String::new()
+            } else {
+                user_of(headers)
+            };
             let status = text("x-status").parse().unwrap();
             begun.fetch_add(1, Ordering::SeqCst);
             let _let_go = go.acquire().await.unwrap();
@@ -250,7 +292,7 @@ fn wrong(pair: &Pair, sent: &Sent, got: &Got) -> Option<String> {
     if got.status == 504 {
         return None;
     }
-    let own = if is_one_client_s(pair.says) { sent.user } else { sent.own() };
+    let own = sent.whose(pair);
     let by_language = pair.vary == "accept-language" || matches!(pair.route, 4 | 5);
     let is_read = matches!(sent.method, "GET" | "HEAD");
     let says = got.header("cache-control");
@@ -335,14 +377,16 @@ async fn of_two_users_neither_sees_what_was_made_for_the_other() {
     let pairs = if is_long { 100_000 } else { 5_000 };
     let mut dice = Dice(1);
     let mut rig = Rig::new();
-    let mut layers = routes(&rig.http.clone().session_cookies(["sid"]));
+    let of_sessions = |rig: &Rig| routes(&rig.http.clone().session_cookies(["sid"]));
+    let (mut named, mut any) = (of_sessions(&rig), routes(&rig.http));
     for at in 0..pairs {
         if at % 1_000 == 0 {
             rig = Rig::new();
-            layers = routes(&rig.http.clone().session_cookies(["sid"]));
+            (named, any) = (of_sessions(&rig), routes(&rig.http));
         }
         let pair = Pair::draw(&mut dice);
-        if let Err(wrong) = play(&rig, &layers, &pair, &format!("/{at}")).await {
+        let layers = if pair.names_sessions { &named } else { &any };
+        if let Err(wrong) = play(&rig, layers, &pair, &format!("/{at}")).await {
             panic!("pair {at}: {wrong}\n{pair:#?}");
         }
     }

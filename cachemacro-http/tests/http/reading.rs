@@ -301,7 +301,7 @@ async fn a_flood_of_variants_stores_no_more_than_its_slots() {
     for agent in 0..500 {
         get(&layer, &handler, &[("user-agent", &agent.to_string())]).await;
     }
-    assert!(rig.cache.evict_prefix("http").await.unwrap() <= 65);
+    assert_eq!(rig.cache.evict_prefix("http").await.unwrap(), 64);
 }
 
 #[tokio::test]
@@ -338,6 +338,101 @@ async fn requests_ask_for_newer_ones() {
     assert_eq!(get(&ignoring, &handler, &[("cache-control", "no-cache")]).await.word(), "HIT");
     let full = rig.http.clone().directives(Directives::Full).cache().ttl("1m");
     assert_eq!(get(&full, &handler, &[("cache-control", "no-store")]).await.word(), "BYPASS");
+}
+
+/// Requests that answer nobody else, each with what it asks a cache for.
+const ODD: [(&str, &[(&str, &str)]); 9] = [
+    ("GET", &[("cache-control", "no-cache, no-store")]),
+    ("GET", &[("cache-control", "max-age=0, no-store")]),
+    ("GET", &[("cache-control", "min-fresh=100, no-store")]),
+    ("HEAD", &[("cache-control", "no-cache")]),
+    ("HEAD", &[("pragma", "no-cache")]),
+    ("HEAD", &[("cache-control", "max-age=0, no-store")]),
+    ("GET", &[("cache-control", "no-cache"), ("range", "bytes=1-2")]),
+    ("GET", &[("cache-control", "no-cache, no-store"), ("range", "bytes=1-2")]),
+    ("HEAD", &[("cache-control", "no-cache"), ("range", "bytes=1-2")]),
+];
+
+#[tokio::test]
+async fn a_stored_url_costs_one_run_a_second_whatever_clients_send() {
+    let rig = Rig::new();
+    let (layer, handler) = (rig.http.cache().ttl("1m"), Handler::counting(&[]));
+    get(&layer, &handler, &[]).await;
+    for (method, headers) in ODD {
+        rig.pass(2);
+        let before = handler.runs();
+        let whole = format!("run {}", before + 1);
+        for word in ["MISS", "HIT", "HIT"] {
+            let got = send(&layer, &handler, request(method, "/a", headers)).await;
+            assert_eq!((got.word(), handler.runs()), (word, before + 1), "{method} {headers:?}");
+            let (status, body, length) = match (method, headers.len()) {
+                ("HEAD", _) => (200, String::new(), whole.len()),
+                (_, 1) => (200, whole.clone(), whole.len()),
+                _ => (206, "un".to_owned(), 2),
+            };
+            assert_eq!(
+                (got.status.as_u16(), got.body.as_str()),
+                (status, body.as_str()),
+                "{method} {headers:?}"
+            );
+            assert_eq!(got.header("content-length"), length.to_string(), "{method} {headers:?}");
+        }
+        let stored = get(&layer, &handler, &[]).await;
+        assert_eq!(stored.word(), "HIT", "{method} {headers:?}");
+        assert_eq!(stored.body, whole, "{method} {headers:?}");
+    }
+    // Where nothing is stored, they store nothing.
+    rig.cache.clear().await.unwrap();
+    for (method, headers) in ODD {
+        assert_eq!(send(&layer, &handler, request(method, "/a", headers)).await.word(), "MISS");
+        let only = get(&layer, &handler, &[("cache-control", "only-if-cached")]).await;
+        assert_eq!(only.status.as_u16(), 504, "{method} {headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_gets_what_is_stale_it_is_made_anew() {
+    let rig = Rig::new();
+    let layer = rig.http.cache().ttl("10s").stale("1m");
+    let handler = Handler::counting(&[]);
+    get(&layer, &handler, &[]).await;
+    let kinds: [(&str, &[(&str, &str)]); 3] =
+        [("HEAD", &[]), ("GET", &[("range", "bytes=1-2")]), ("GET", &[("cache-control", "no-store")])];
+    for (method, headers) in kinds {
+        rig.pass(15);
+        let before = handler.runs();
+        let ask = async || send(&layer, &handler, request(method, "/a", headers)).await.word().to_owned();
+        assert_eq!(ask().await, "STALE", "{method} {headers:?}");
+        let mut tries = 0;
+        while ask().await != "HIT" && tries < 1_000 {
+            tries += 1;
+            tokio::task::yield_now().await;
+        }
+        assert_eq!((ask().await.as_str(), handler.runs()), ("HIT", before + 1), "{method} {headers:?}");
+    }
+}
+
+/// A response that is not stored after all, or whose body comes bit by bit, is no body for HEAD.
+#[tokio::test]
+async fn head_has_no_body_where_the_whole_was_made_for_it() {
+    let rig = Rig::new();
+    let layer = rig.http.cache().max_body(4);
+    for (at, (then, body)) in
+        [("no-store", "text"), ("no-cache", "text"), ("max-age=60", "text"), ("max-age=60", "texts")]
+            .into_iter()
+            .enumerate()
+    {
+        let uri = format!("/{at}");
+        let first = Handler::new(|_| async { response(200, &[("cache-control", "max-age=60")], "text") });
+        send(&layer, &first, request("GET", &uri, &[])).await;
+        rig.pass(2);
+        let handler = Handler::new(move |request| async move {
+            assert_eq!(request.method(), "GET", "the whole is asked for");
+            response(200, &[("cache-control", then)], body)
+        });
+        let got = send(&layer, &handler, request("HEAD", &uri, &[("cache-control", "no-cache")])).await;
+        assert_eq!((got.word(), got.body.as_str(), handler.runs()), ("MISS", "", 1), "{then} {body}");
+    }
 }
 
 #[tokio::test]
@@ -398,6 +493,24 @@ async fn rules_choose_what_is_one_request() {
 }
 
 #[tokio::test]
+async fn a_response_with_a_large_header_section_passes_unstored() {
+    let rig = Rig::new();
+    let handler = Handler::new(|request| async move {
+        let length = request.uri().query().unwrap().parse().unwrap();
+        response(200, &[("x-large", &"x".repeat(length))], "text")
+    });
+    let layer = rig.http.cache();
+    for (length, again) in [(32_000, "HIT"), (33_000, "MISS")] {
+        let uri = format!("/a?{length}");
+        for word in ["MISS", again] {
+            let got = send(&layer, &handler, request("GET", &uri, &[])).await;
+            assert_eq!((got.word(), got.header("x-large").len()), (word, length));
+        }
+    }
+    assert_eq!(rig.http.stats()[0].not_stored["rule"], 1);
+}
+
+#[tokio::test]
 async fn headers_can_be_renamed_and_left_out() {
     let rig = Rig::new();
     let handler = Handler::counting(&[]);
@@ -425,4 +538,37 @@ async fn a_store_that_fails_costs_nothing_but_speed() {
     assert!(got.header("cache-status").contains("detail=store"));
     let got = get(&layer, &handler, &[("if-none-match", "\"a\"")]).await;
     assert_eq!(got.status.as_u16(), 304);
+}
+
+/// Each command of a server that is slow ends with its timeout. So few of them are waited for, and the client's response is the handler's.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_slow_is_waited_for_as_long_as_one_command_may_take() {
+    use std::time::Duration;
+
+    use cachemacro::store::faults::{FaultStore, Op};
+    use cachemacro::store::memory::MemoryStore;
+    let store = std::sync::Arc::new(FaultStore::new(std::sync::Arc::new(MemoryStore::new())));
+    let timeout = Duration::from_millis(250);
+    let cache = cachemacro::Cache::builder().store(store.clone()).deadline(timeout).build().unwrap();
+    let layer = cachemacro_http::HttpCache::new(cache).cache();
+    let handler = Handler::new(|_| async { response(200, &[("etag", "\"a\"")], "text") });
+    get(&layer, &handler, &[]).await;
+    assert_eq!(get(&layer, &handler, &[]).await.word(), "HIT");
+    for op in [Op::Connect, Op::Read, Op::ReadHead, Op::Versions, Op::Capture, Op::Lease, Op::Renew, Op::Fill]
+    {
+        store.delay(op, timeout);
+        store.fail(op, cachemacro::ErrorKind::Timeout);
+    }
+    for uri in ["/a", "/b"] {
+        let began = tokio::time::Instant::now();
+        let got = send(&layer, &handler, request("GET", uri, &[])).await;
+        assert_eq!((got.word(), got.body.as_str()), ("BYPASS", "text"));
+        assert!(got.header("cache-status").contains("detail=store"), "{got:?}");
+        let got = send(&layer, &handler, request("GET", uri, &[("if-none-match", "\"a\"")])).await;
+        assert_eq!(got.status.as_u16(), 304);
+        assert!(began.elapsed() <= 2 * 2 * timeout, "{:?}", began.elapsed());
+    }
+    store.heal();
+    let runs = handler.runs();
+    assert_eq!((get(&layer, &handler, &[]).await.word(), handler.runs()), ("HIT", runs), "it is there again");
 }

@@ -7,6 +7,7 @@ use std::task::{Context, Waker};
 use axum::Router;
 use axum::body::Body;
 use axum::routing::{delete, get, post, put};
+use cachemacro_http::{Host, url_tag};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use tower::{Layer as _, ServiceExt as _};
@@ -330,4 +331,173 @@ async fn an_unsafe_method_through_the_layer_outdates_its_url() {
     }
     send(&layer, &handler, request("POST", "/a?fail", &[("host", "shop")])).await;
     assert_eq!(word("/a").await, "HIT");
+}
+
+#[tokio::test]
+async fn what_a_response_names_is_outdated_where_hosts_are_ignored_too() {
+    let rig = Rig::new();
+    for host in [Host::Keyed, Host::Ignored, Host::allow(["shop"])] {
+        let http = rig.http.clone().prefix(format!("{host:?}")).host(host.clone());
+        let layer = http.cache();
+        let word = async |uri: &str| {
+            let handler = Handler::counting(&[]);
+            send(&layer, &handler, request("GET", uri, &[("host", "shop")])).await.word().to_owned()
+        };
+        for (named, gone) in [
+            ("/b", "/b"),
+            ("b", "/x/b"),
+            ("./b?c#d", "/x/b"),
+            ("../b", "/b"),
+            ("../../b", "/b"),
+            (".", "/x/"),
+            ("//shop/b", "/b"),
+            ("http://shop/b", "/b"),
+            ("https://SHOP", "/"),
+            ("http://other/b", ""),
+            ("//other/b", ""),
+        ] {
+            for header in ["location", "content-location"] {
+                for uri in ["/", "/b", "/x/", "/x/b"] {
+                    word(uri).await;
+                    assert_eq!(word(uri).await, "HIT", "{host:?} {named} {uri}");
+                }
+                let handler = Handler::new(move |_| async move { response(303, &[(header, named)], "") });
+                send(&layer, &handler, request("POST", "/x/a", &[("host", "shop")])).await;
+                for uri in ["/", "/b", "/x/", "/x/b"] {
+                    let expected = if uri == gone { "MISS" } else { "HIT" };
+                    assert_eq!(word(uri).await, expected, "{host:?} {header}: {named}, {uri}");
+                }
+            }
+        }
+        // The tag has the host that keys have.
+        word("/b").await;
+        let keyed = if host == Host::Ignored { "" } else { "shop" };
+        rig.cache.evict_tags([url_tag(keyed, "/b")]).await.unwrap();
+        assert_eq!(word("/b").await, "MISS", "{host:?}");
+    }
+}
+
+#[tokio::test]
+async fn before_its_handler_an_evict_evicts_and_after_it_whatever_it_answers() {
+    let rig = Rig::new();
+    let read = rig.http.cache().tags(["teas"]);
+    let shown = Handler::counting(&[]);
+    let word = {
+        let (read, shown) = (read.clone(), shown.clone());
+        move || {
+            let (read, shown) = (read.clone(), shown.clone());
+            async move { send(&read, &shown, request("GET", "/a", &[])).await.word().to_owned() }
+        }
+    };
+    for (before, status, meanwhile, afterwards) in [
+        (false, 204, "HIT", "MISS"),
+        (false, 409, "HIT", "HIT"),
+        (true, 204, "MISS", "MISS"),
+        (true, 409, "MISS", "MISS"),
+    ] {
+        word().await;
+        assert_eq!(word().await, "HIT");
+        let asks = word.clone();
+        let handler = Handler::new(move |_| {
+            let asks = asks.clone();
+            async move {
+                // Who reads meanwhile may store what is outdated in a moment.
+                assert_eq!(asks().await, meanwhile, "{before} {status}");
+                assert_eq!(asks().await, "HIT");
+                response(status, &[], "")
+            }
+        });
+        let layer = rig.http.evict().tags(["teas"]);
+        let layer = if before { layer.before() } else { layer };
+        layer.layer(handler).oneshot(request("POST", "/x", &[])).await.unwrap();
+        assert_eq!(word().await, afterwards, "{before} {status}");
+    }
+    // A service that fails may have written too.
+    let fails = tower::service_fn(|_: Request<crate::support::Body>| async {
+        Err::<http::Response<crate::support::Body>, _>("failed")
+    });
+    for (layer, afterwards) in [
+        (rig.http.evict().tags(["teas"]), "HIT"),
+        (rig.http.evict().tags(["teas"]).on_err(), "MISS"),
+        (rig.http.evict().tags(["teas"]).before(), "MISS"),
+    ] {
+        word().await;
+        assert_eq!(word().await, "HIT");
+        assert!(layer.layer(fails).oneshot(request("POST", "/x", &[])).await.is_err());
+        assert_eq!(word().await, afterwards);
+    }
+}
+
+#[tokio::test]
+async fn a_put_that_is_refused_evicts_where_it_may_have_written() {
+    let rig = Rig::new();
+    let read = rig.http.cache().tags(["tea"]);
+    let word =
+        async || send(&read, &Handler::counting(&[]), request("GET", "/a", &[])).await.word().to_owned();
+    let list = rig.http.cache().tags(["teas"]);
+    let listed =
+        async || send(&list, &Handler::counting(&[]), request("GET", "/l", &[])).await.word().to_owned();
+    for (layer, status, afterwards) in [
+        (rig.http.put().tags(["tea"]).evicts(["teas"]), 409, "HIT"),
+        (rig.http.put().tags(["tea"]).evicts(["teas"]).on_err(), 409, "MISS"),
+        (rig.http.put().tags(["tea"]).evicts(["teas"]).on_err(), 500, "MISS"),
+        (rig.http.put().tags(["tea"]).evicts(["teas"]), 303, "MISS"),
+    ] {
+        word().await;
+        listed().await;
+        assert_eq!((word().await.as_str(), listed().await.as_str()), ("HIT", "HIT"));
+        let handler = Handler::new(move |_| async move { response(status, &[], "") });
+        layer.layer(handler).oneshot(request("PUT", "/a", &[])).await.unwrap();
+        assert_eq!((word().await.as_str(), listed().await.as_str()), (afterwards, afterwards), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn methods_that_change_nothing_pass_and_outdate_nothing() {
+    let rig = Rig::new();
+    let layer = rig.http.cache();
+    let handler = Handler::counting(&[]);
+    send(&layer, &handler, request("GET", "/a", &[])).await;
+    for method in ["OPTIONS", "TRACE", "CONNECT"] {
+        let uri = if method == "CONNECT" { "shop:443" } else { "/a" };
+        let runs = handler.runs();
+        let got = send(&layer, &handler, request(method, uri, &[])).await;
+        assert_eq!((got.word(), handler.runs()), ("BYPASS", runs + 1), "{method}");
+        assert_eq!(got.header("cache-status"), "cachemacro; fwd=method", "{method}");
+        assert_eq!(send(&layer, &handler, request("GET", "/a", &[])).await.word(), "HIT", "{method}");
+    }
+}
+
+/// Through a proxy, and by HTTP/2, a URL is asked for in more forms than one, and each has a response of its own.
+#[tokio::test]
+async fn after_a_put_no_form_of_its_url_shows_what_was_before() {
+    let forms: [(&str, &[(&str, &str)]); 7] = [
+        ("/a", &[("host", "shop")]),
+        ("/a", &[("host", "shop"), ("x-forwarded-proto", "https")]),
+        ("/a", &[("host", "shop"), ("x-forwarded-host", "shop.example")]),
+        ("http://shop/a", &[]),
+        ("https://shop/a", &[]),
+        ("https://shop/a", &[("host", "other")]),
+        ("/a?view=short", &[("host", "shop")]),
+    ];
+    for (at, (uri, headers)) in forms.into_iter().enumerate() {
+        let rig = Rig::new();
+        let (read, write) = (rig.http.cache(), rig.http.put());
+        for (uri, headers) in forms {
+            let before = Handler::new(|_| async { response(200, &[], "before") });
+            for word in ["MISS", "HIT"] {
+                let got = send(&read, &before, request("GET", uri, headers)).await;
+                assert_eq!((got.word(), got.body.as_str()), (word, "before"), "{uri} {headers:?}");
+            }
+        }
+        let after = Handler::new(|_| async { response(200, &[], "after") });
+        write.layer(after.clone()).oneshot(request("PUT", uri, headers)).await.unwrap();
+        for (other, (uri, headers)) in forms.into_iter().enumerate() {
+            let got = send(&read, &after, request("GET", uri, headers)).await;
+            assert_eq!(got.body, "after", "{uri} {headers:?}");
+            // Its own response is there where it can be told that no other form of the URL has an older one.
+            let word = if (at, other) == (0, 0) { "HIT" } else { "MISS" };
+            assert_eq!(got.word(), word, "{uri} {headers:?}");
+        }
+    }
 }
