@@ -180,7 +180,10 @@ impl<'a> Map<'a> {
             return Renewed::ByRecord;
         }
         let may_go = |tag: &String| template::shape(tag).is_none_or(|shape| self.may_be_evicted(&shape));
-        let is_perhaps = site.tags.iter().any(may_go) || site.entry.is_some() && !self.expressions.is_empty();
+        // What is counted under a name, such as a route of HTTP, is no function, and its entries carry what each fill gives them.
+        let is_named = !name.contains("::");
+        let by_entry = site.entry.is_some() && !self.expressions.is_empty();
+        let is_perhaps = is_named || by_entry || site.tags.iter().any(may_go);
         if is_perhaps { Renewed::Perhaps } else { Renewed::Not }
     }
 
