@@ -36,13 +36,15 @@ pub(crate) struct PlaceArgs {
     /// Read without a namespace: other applications' keys are looked at too. Nothing can be flushed
     #[arg(long, global = true, conflicts_with = "namespace")]
     pub(crate) no_namespace: bool,
-    /// Take reports from a file, or from a service's `http://` route, instead of the server; repeat it for several processes
+    /// With `stats` and `map`: take reports from a file, or from a service's `http://` route, instead of the server; repeat it for several
+    /// processes
     #[arg(long, global = true, value_name = "URL|FILE")]
     pub(crate) from: Vec<String>,
     /// How many keys are looked at in a second at most, 20000 unless it is said; how many calls `warm` begins in one, 50
     #[arg(long, global = true, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     rate: Option<u32>,
-    /// Look at entries though that counts as use: before Redis 7.2, on a server that makes room by use
+    /// Look at entries though that counts as use: on a server that makes room by use, before Redis 7.2 or without the right to
+    /// `CLIENT NO-TOUCH`
     #[arg(long, global = true)]
     pub(crate) touch: bool,
 }
@@ -160,7 +162,7 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = 20)]
         limit: usize,
     },
-    /// Which functions carry, and which evict, which tags and entries: a tag that is misspelt has one side alone
+    /// Which functions carry, and which evict or put, which tags and entries: a tag that is misspelt has one side alone
     Map {
         /// As a graph, in DOT
         #[arg(long)]

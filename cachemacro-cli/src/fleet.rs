@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read as _;
+use std::time::Duration;
 
-use cachemacro::inspect::tag_hash;
+use cachemacro::inspect::{Expects, tag_hash};
 use cachemacro::report::{Figures, MOST_BYTES, Report, SiteReport, StoredAs};
 
 use crate::args::PlaceArgs;
@@ -64,6 +65,29 @@ impl Fleet {
         sites
     }
 
+    /// How many reads there were in a second at each site since its processes started, in all processes together.
+    pub(crate) fn reads_per_second(&self) -> BTreeMap<&str, f64> {
+        let mut rates: BTreeMap<&str, f64> = BTreeMap::new();
+        for report in &self.reports {
+            let up = Self::up(report);
+            if up <= 0.0 {
+                continue;
+            }
+            let sites = report.sites.iter().map(|site| (site.site.as_str(), &site.figures));
+            for (site, figures) in sites.chain([(DIRECT, &report.direct)]) {
+                #[expect(clippy::cast_precision_loss, reason = "a rate that is shown")]
+                let reads = figures.reads() as f64;
+                *rates.entry(site).or_default() += reads / up;
+            }
+        }
+        rates
+    }
+
+    /// What becomes of values that age and belong to no function that reported: what serves them longest.
+    pub(crate) fn ages(&self) -> Ages {
+        self.reports.iter().map(|report| Ages::of(report, None)).max().unwrap_or_default()
+    }
+
     /// How long the process of a report has run, in seconds.
     pub(crate) fn up(report: &Report) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "a time that is shown")]
@@ -79,10 +103,16 @@ impl Fleet {
         for report in &self.reports {
             for site in &report.sites {
                 for stored in site.stored_as.iter().filter(|stored| stored.prefix == prefix) {
-                    let is_known = |owner: &Owner<'_>| owner.stored == stored && owner.site.site == site.site;
+                    let ages = Ages::of(report, Some(site));
+                    let is_known = |owner: &Owner<'_>| {
+                        owner.stored == stored && owner.site.site == site.site && owner.ages == ages
+                    };
                     match owners.iter_mut().find(|owner| is_known(owner)) {
                         Some(owner) => owner.processes += 1,
-                        None => owners.push(Owner { site, stored, parts: parts(site, rest), processes: 1 }),
+                        None => {
+                            let parts = parts(site, rest);
+                            owners.push(Owner { site, stored, ages, parts, processes: 1 });
+                        }
                     }
                 }
             }
@@ -104,11 +134,41 @@ impl Fleet {
     }
 }
 
+/// What a process makes of values that age.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Ages {
+    /// How long past its TTL a value serves.
+    pub(crate) stale: Duration,
+    /// The part of its TTL after which one caller loads it anew.
+    pub(crate) refresh: Option<u8>,
+}
+
+impl Ages {
+    /// As the function says it, else as the settings of the process do.
+    fn of(report: &Report, site: Option<&SiteReport>) -> Self {
+        let setting = |name: &str| report.settings.get(name).map(String::as_str);
+        let own = site.and_then(|site| site.stale_millis).map(Duration::from_millis);
+        let stale = own.or_else(|| humantime::parse_duration(setting("stale")?).ok()).unwrap_or_default();
+        let own = site.and_then(|site| site.refresh_percent);
+        Self { stale, refresh: own.or_else(|| setting("refresh")?.parse().ok()) }
+    }
+
+    /// The same, as a look takes it.
+    pub(crate) fn expected(self, expects: Expects) -> Expects {
+        let expects = expects.stale(self.stale);
+        match self.refresh {
+            Some(percent) => expects.refresh(percent),
+            None => expects,
+        }
+    }
+}
+
 /// A function, and one way in which its values are stored.
 #[derive(Debug)]
 pub(crate) struct Owner<'a> {
     pub(crate) site: &'a SiteReport,
     pub(crate) stored: &'a StoredAs,
+    pub(crate) ages: Ages,
     parts: Option<Parts>,
     /// How many processes store values in this way.
     pub(crate) processes: u64,

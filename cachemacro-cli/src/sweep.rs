@@ -6,7 +6,7 @@ use std::hash::BuildHasher as _;
 use std::time::Duration;
 
 use cachemacro::inspect::{Expects, Head};
-use cachemacro::store::{Cursor, ServerFigures};
+use cachemacro::store::Cursor;
 use tokio::time::{Instant, sleep_until};
 
 use crate::args::PlaceArgs;
@@ -56,22 +56,28 @@ impl Seen {
     }
 }
 
-/// Whether a look at an entry counts as use there, and has the server keep it in place of what is in use: before Redis 7.2, and where it
-/// makes room by use. Of a server that does not tell it is taken to be so.
+/// Whether a look at an entry counts as use there, and has the server keep it in place of what is in use: where it makes room by use, and
+/// does not take `CLIENT NO-TOUCH`, because it is older than Redis 7.2 or because the user has no right to it. Of a server that does not
+/// tell it is taken to be so.
 pub(crate) async fn counts_as_use(place: &Place) -> bool {
-    match place.inspector.info().await {
+    let by_use = match place.inspector.info().await {
         Ok(Some(info)) => makes_room_by_use(&info),
         _ => true,
-    }
+    };
+    by_use && !place.inspector.leaves_use_alone().await.unwrap_or(false)
 }
 
-fn makes_room_by_use(info: &str) -> bool {
-    let version = info.lines().find_map(|line| line.strip_prefix("redis_version:")).unwrap_or_default();
-    let mut numbers = version.trim().split('.').map(|number| number.parse::<u32>().unwrap_or_default());
-    let known = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
-    let policy = ServerFigures::from_info(info).policy;
-    known < (7, 2) && (policy.ends_with("lru") || policy.ends_with("lfu"))
+pub(crate) fn makes_room_by_use(info: &str) -> bool {
+    // Of a cluster, each node tells.
+    let policies = info.lines().filter_map(|line| line.trim().strip_prefix("maxmemory_policy:"));
+    policies.into_iter().any(|policy| policy.ends_with("lru") || policy.ends_with("lfu"))
 }
+
+/// What is said where few entries are looked at, or none.
+pub(crate) const TOUCHES: &str = "looking at an entry counts as use on this server, which makes room by use";
+
+/// What is to be done about it.
+pub(crate) const UNTOUCHED: &str = "from Redis 7.2 on, the right +client|no-touch spares that";
 
 /// Goes through all keys that begin with `prefix` until `each` gives false. None comes twice, of four million.
 pub(crate) async fn sweep(
@@ -106,9 +112,9 @@ pub(crate) async fn sweep_and(
                 }
             }
             if left == 0 {
-                text::tell(
-                    "looking at an entry counts as use on this server, which makes room by use: only 10,000 were looked at; --touch looks at all",
-                );
+                text::tell(&format!(
+                    "{TOUCHES}: only 10,000 were looked at; --touch looks at all; {UNTOUCHED}"
+                ));
                 return Ok(false);
             }
         }
@@ -171,17 +177,18 @@ mod tests {
     }
 
     #[test]
-    fn a_look_counts_as_use_where_an_old_server_makes_room_by_use() {
-        for (version, policy, counts) in [
-            ("7.0.15", "allkeys-lru", true),
-            ("6.2.14", "volatile-lfu", true),
-            ("7.0.15", "noeviction", false),
-            ("7.0.15", "volatile-ttl", false),
-            ("7.2.4", "allkeys-lru", false),
-            ("8.0.1", "allkeys-lfu", false),
+    fn a_server_makes_room_by_use_where_one_of_its_nodes_does() {
+        for (policies, by_use) in [
+            (&["allkeys-lru"][..], true),
+            (&["volatile-lfu"], true),
+            (&["noeviction"], false),
+            (&["volatile-ttl"], false),
+            (&["noeviction", "allkeys-lru"], true),
+            (&[], false),
         ] {
-            let info = format!("redis_version:{version}\r\nmaxmemory_policy:{policy}\r\n");
-            assert_eq!(makes_room_by_use(&info), counts, "{version} {policy}");
+            let info: String =
+                policies.iter().map(|policy| format!("maxmemory_policy:{policy}\r\n")).collect();
+            assert_eq!(makes_room_by_use(&info), by_use, "{policies:?}");
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Rows, written as columns, CSV or JSON.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::path::Path;
 
 use serde_json::{Map, Value};
 
@@ -79,6 +80,13 @@ impl Cell {
     }
 }
 
+/// The file that `--output` names, and whether nothing is in it.
+pub(crate) fn opened(file: &Path, append: bool) -> io::Result<(File, bool)> {
+    let file = OpenOptions::new().create(true).write(true).append(append).truncate(!append).open(file)?;
+    let is_new = file.metadata()?.len() == 0;
+    Ok((file, is_new))
+}
+
 /// Rows under named columns.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Table {
@@ -104,13 +112,7 @@ impl Table {
             out.flush()?;
             return Ok(());
         };
-        let mut file = OpenOptions::new()
-            .create(true)
-            .write(true)
-            .append(output.append)
-            .truncate(!output.append)
-            .open(file)?;
-        let is_new = file.metadata()?.len() == 0;
+        let (mut file, is_new) = opened(file, output.append)?;
         file.write_all(self.written(output.format, is_new).as_bytes())?;
         Ok(())
     }

@@ -144,6 +144,8 @@ pub(crate) struct Shown {
     pub(crate) entry: Option<Ident>,
     /// Tags that mention `result`.
     pub(crate) late_tags: Vec<Tag>,
+    /// The queue whose pending writes come before its loads.
+    pub(crate) queue: Option<Expr>,
 }
 
 /// The options that have the same value on every call.

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant, SystemTime};
 
-use cachemacro::store::{Cursor, ServerFigures};
+use cachemacro::store::{Answer, Cursor, ServerFigures};
 
 use crate::args::{Args, PlaceArgs};
 use crate::failure::{Done, Failure};
 use crate::fleet::Fleet;
 use crate::place::Place;
+use crate::sweep::{TOUCHES, UNTOUCHED, makes_room_by_use};
 use crate::table::{Cell, Table};
 
 /// One finding: how bad, what, what comes of it, what to do.
@@ -37,8 +38,18 @@ pub(crate) async fn doctor(args: &Args) -> Done {
     let began = Instant::now();
     let info = place.inspector.info().await?.unwrap_or_default();
     let latency = began.elapsed();
-    of_server(&mut findings, &info);
-    of_times(&mut findings, latency, &place).await?;
+    of_server(&mut findings, &info, saves(&place).await);
+    let here = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let server = Duration::from_millis(place.inspector.time().await?.millis());
+    of_times(&mut findings, latency, server.abs_diff(here));
+    if makes_room_by_use(&info) && !place.inspector.leaves_use_alone().await.unwrap_or(false) {
+        findings.push(Finding {
+            level: "note",
+            what: TOUCHES.to_owned(),
+            consequence: "`list` shows names alone, and other commands look at 10,000 entries",
+            remedy: UNTOUCHED,
+        });
+    }
     match Fleet::of_place(&place).await {
         Ok(fleet) => {
             if fleet.reports.is_empty() {
@@ -69,7 +80,21 @@ pub(crate) async fn doctor(args: &Args) -> Done {
     if findings.iter().any(|found| found.level == "wrong") { Err(Failure::Shown) } else { Ok(()) }
 }
 
-fn of_server(findings: &mut Vec<Finding>, info: &str) {
+/// Whether the server saves snapshots, which `INFO` does not tell; false where it may not be asked.
+async fn saves(place: &Place) -> bool {
+    let Some(commands) = place.cache.raw_commands() else { return false };
+    let ask = ["CONFIG", "GET", "save"].map(Into::into).to_vec();
+    // Any key will do, and on a cluster any node.
+    let told = commands.send(&format!("{{{}:report}}", place.shown_namespace()), &[ask], true).await;
+    let pair = match told.ok().and_then(|mut answers| answers.pop()) {
+        Some(Answer::List(pair)) => pair,
+        _ => return false,
+    };
+    matches!(pair.get(1), Some(Answer::Text(points)) if !points.is_empty())
+}
+
+/// What `INFO` alone tells; and, where the server told more, whether it `persists`.
+fn of_server(findings: &mut Vec<Finding>, info: &str, persists: bool) {
     let figures = ServerFigures::from_info(info);
     let field = |name: &str| {
         let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
@@ -124,7 +149,7 @@ fn of_server(findings: &mut Vec<Finding>, info: &str) {
             remedy: "more memory, or shorter TTLs",
         });
     }
-    if field("aof_enabled") == "1" {
+    if persists || field("aof_enabled") == "1" {
         findings.push(Finding {
             level: "note",
             what: "the server writes what it stores to disk".to_owned(),
@@ -134,7 +159,8 @@ fn of_server(findings: &mut Vec<Finding>, info: &str) {
     }
 }
 
-async fn of_times(findings: &mut Vec<Finding>, latency: Duration, place: &Place) -> Done {
+/// How long a round trip took, and how far the server's clock and this machine's are apart.
+fn of_times(findings: &mut Vec<Finding>, latency: Duration, apart: Duration) {
     if latency > SLOW {
         findings.push(Finding {
             level: "note",
@@ -143,20 +169,14 @@ async fn of_times(findings: &mut Vec<Finding>, latency: Duration, place: &Place)
             remedy: "a server nearby, and no long commands on it (SLOWLOG)",
         });
     }
-    let server = u128::from(place.inspector.time().await?.millis());
-    let here = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
-    if server.abs_diff(here) > APART.as_millis() {
+    if apart > APART {
         findings.push(Finding {
             level: "note",
-            what: format!(
-                "the server's clock and this machine's are {} s apart",
-                server.abs_diff(here) / 1_000
-            ),
+            what: format!("the server's clock and this machine's are {} s apart", apart.as_secs()),
             consequence: "none for entries, whose times are the server's",
             remedy: "NTP",
         });
     }
-    Ok(())
 }
 
 /// Whether an entry is in the namespace; `None`: there are more keys than were looked at, or they may not be scanned.
@@ -225,6 +245,19 @@ fn of_fleet(findings: &mut Vec<Finding>, fleet: &Fleet) {
             });
         }
     }
+    let mut refused: BTreeMap<String, u64> = BTreeMap::new();
+    for report in fleet.reports.iter().filter(|report| !report.refused.is_empty()) {
+        let rights: Vec<String> = report.refused.iter().map(|command| format!("+{command}")).collect();
+        *refused.entry(rights.join(" ")).or_default() += 1;
+    }
+    for (rights, processes) in refused {
+        findings.push(Finding {
+            level: "note",
+            what: format!("{processes} processes were refused commands: {rights}"),
+            consequence: "what needs them is not done; the guide says for each what that is",
+            remedy: "the rights of its line for services (ACL SETUSER), or a server that has the commands",
+        });
+    }
     for report in &fleet.reports {
         let who = format!("process {} ({})", report.process, report.instance);
         if report.breaker.as_deref().is_some_and(|breaker| breaker != "closed") {
@@ -252,11 +285,13 @@ fn joined(of: &BTreeSet<&str>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use cachemacro::report::Report;
+
     use super::*;
 
     fn levels(info: &str) -> Vec<(&'static str, String)> {
         let mut findings = Vec::new();
-        of_server(&mut findings, info);
+        of_server(&mut findings, info, false);
         findings.into_iter().map(|found| (found.level, found.what)).collect()
     }
 
@@ -271,7 +306,46 @@ mod tests {
             "{:?}",
             levels(full)
         );
+        let appends = format!("{well}aof_enabled:1\r\n");
+        assert_eq!(levels(&appends), [("note", "the server writes what it stores to disk".to_owned())]);
         let hostile = "redis_version:99999999999.\u{1b}\r\nmaxmemory:-1\r\nused_memory:\r\n";
         assert!(levels(hostile).iter().all(|(level, _)| *level == "note") || !levels(hostile).is_empty());
+    }
+
+    #[test]
+    fn a_round_trip_that_is_slow_and_clocks_that_are_apart_are_told() {
+        let of = |latency, apart| {
+            let mut findings = Vec::new();
+            of_times(&mut findings, Duration::from_millis(latency), Duration::from_millis(apart));
+            findings.into_iter().map(|found| found.what).collect::<Vec<_>>()
+        };
+        assert_eq!(of(10, 5_000), [""; 0]);
+        assert_eq!(of(11, 5_000), ["a round trip takes 11.0 ms"]);
+        assert_eq!(of(10, 61_500), ["the server's clock and this machine's are 61 s apart"]);
+    }
+
+    #[test]
+    fn releases_that_differ_and_rights_that_are_lacking_are_told() {
+        let report = |json: &str| serde_json::from_str::<Report>(json).expect("a report");
+        let told = |reports: &[&str]| {
+            let reports = reports.iter().map(|json| report(json)).collect();
+            let mut findings = Vec::new();
+            of_fleet(&mut findings, &Fleet { reports, ..Fleet::default() });
+            findings.into_iter().map(|found| (found.level, found.what)).collect::<Vec<_>>()
+        };
+        let stored = |schema: &str| {
+            format!(
+                r#"{{"version": "1", "sites": [{{"site": "shop::user", "stored_as": [{{"prefix": "user", "codec": 1, "schema": "{schema}"}}]}}]}}"#
+            )
+        };
+        let lacking = r#"{"version": "1", "refused": ["rename", "client|tracking"]}"#;
+        assert_eq!(told(&[r#"{"version": "1"}"#, &stored("a"), &stored("a")]), []);
+        let note = |what: &str| ("note", what.to_owned());
+        let versions = note("processes have different versions of cachemacro: 1, 2");
+        assert_eq!(told(&[r#"{"version": "1"}"#, r#"{"version": "2"}"#]), [versions]);
+        let shapes = note("shop::user stores values of 2 shapes under user");
+        assert_eq!(told(&[&stored("a"), &stored("b")]), [shapes]);
+        let rights = "2 processes were refused commands: +rename +client|tracking".to_owned();
+        assert_eq!(told(&[lacking, lacking]), [("note", rights)]);
     }
 }

@@ -10,10 +10,9 @@ use super::shown::{codec, content, fleet_if_any, nothing, shown_key, shown_tag};
 use crate::args::Args;
 use crate::compact::Compact;
 use crate::failure::{Done, Failure};
-use crate::fleet::Owner;
 use crate::pattern::Pattern;
 use crate::place::Place;
-use crate::sweep::{AS_LONG_AS_IT_IS_KEPT, counts_as_use, names, sweep};
+use crate::sweep::{AS_LONG_AS_IT_IS_KEPT, TOUCHES, UNTOUCHED, counts_as_use, names, sweep};
 use crate::table::{Cell, Table};
 use crate::text;
 
@@ -26,9 +25,7 @@ pub(crate) async fn list(args: &Args, pattern: Option<&str>, limit: usize) -> Do
     let fits = |key: &str| pattern.as_ref().is_none_or(|pattern| pattern.fits(key));
     let mut is_cut = false;
     if !args.place.touch && counts_as_use(&place).await {
-        text::tell(
-            "looking at an entry counts as use on this server, which makes room by use: only names are shown; --touch shows all",
-        );
+        text::tell(&format!("{TOUCHES}: only names are shown; --touch shows all; {UNTOUCHED}"));
         names(&place, &args.place, "", |key| {
             if fits(&key) {
                 is_cut = table.rows.len() == limit;
@@ -146,18 +143,22 @@ pub(crate) async fn explain(args: &Args, key: &str) -> Done {
     let owners = fleet.owners(key);
     let mut table = Table::new(&["site", "processes", "next_read", "why", "what_to_do"]);
     let (mut hits, mut is_absent) = (true, false);
+    let names = fleet.tags_of(key);
+    let evicted = |look: &Look| -> Vec<String> {
+        let gone = look.tags.iter().filter(|tag| !tag.holds);
+        gone.map(|tag| shown_tag(tag.tag, &names, &fleet, &args.output)).collect()
+    };
     if owners.is_empty() {
-        let look = place.inspector.look(key, &Expects::new()).await?;
+        let look = place.inspector.look(key, &fleet.ages().expected(Expects::new())).await?;
         text::tell(
             "no process reported a function with such keys: codec, schema and tags are taken as stored",
         );
         hits &= look.reason.is_none();
         is_absent |= look.length == 0;
-        table.row(verdict(Cell::None, Cell::None, &look));
+        table.row(verdict(Cell::None, Cell::None, &look, &evicted(&look)));
     }
-    let stale = |owner: &Owner<'_>| owner.site.stale_millis.map_or(Duration::ZERO, Duration::from_millis);
     for owner in &owners {
-        let mut expects = Expects::new().codec(owner.stored.codec).tags(owner.tags()).stale(stale(owner));
+        let mut expects = owner.ages.expected(Expects::new().codec(owner.stored.codec).tags(owner.tags()));
         if let Some(schema) = owner.schema() {
             expects = expects.schema(schema);
         }
@@ -170,7 +171,7 @@ pub(crate) async fn explain(args: &Args, key: &str) -> Done {
         }
         hits &= look.reason.is_none();
         is_absent |= look.length == 0;
-        table.row(verdict(owner.site.site.as_str().into(), owner.processes.into(), &look));
+        table.row(verdict(owner.site.site.as_str().into(), owner.processes.into(), &look, &evicted(&look)));
     }
     table.write(&args.output)?;
     if is_absent {
@@ -179,16 +180,22 @@ pub(crate) async fn explain(args: &Args, key: &str) -> Done {
     if hits { Ok(()) } else { Err(Failure::Shown) }
 }
 
-fn verdict(site: Cell, processes: Cell, look: &Look) -> Vec<Cell> {
-    let (read, why, remedy) = match look.reason {
-        None => ("hit", look.age.unwrap_or("fresh").to_owned(), ""),
-        Some(reason) => ("miss", format!("{}: {}", reason.as_str(), because(reason, look)), remedy(reason)),
+/// One row of `explain`. `evicted` are the names of the tags whose versions moved.
+fn verdict(site: Cell, processes: Cell, look: &Look, evicted: &[String]) -> Vec<Cell> {
+    let (read, why, remedy) = match (look.reason, look.age) {
+        (None, Some(age @ ("due" | "stale"))) => {
+            ("hit", format!("{age}: it serves while one caller loads it anew"), "")
+        }
+        (None, age) => ("hit", age.unwrap_or("fresh").to_owned(), ""),
+        (Some(reason), _) => {
+            ("miss", format!("{}: {}", reason.as_str(), because(reason, look, evicted)), remedy(reason))
+        }
     };
     vec![site, processes, read.into(), why.into(), remedy.into()]
 }
 
 /// A sentence on why the next read is a miss, by what is stored.
-fn because(reason: MissReason, look: &Look) -> String {
+fn because(reason: MissReason, look: &Look, evicted: &[String]) -> String {
     match reason {
         MissReason::Absent => "nothing is there: never stored, evicted, or dropped by the server".to_owned(),
         MissReason::Pending => "a load is under way and holds the lease".to_owned(),
@@ -199,8 +206,11 @@ fn because(reason: MissReason, look: &Look) -> String {
             None => "its TTL ended".to_owned(),
         },
         MissReason::TagEvicted => {
-            let gone = look.tags.iter().filter(|tag| !tag.holds).count();
-            format!("{gone} of its {} tags were evicted since, or their versions lost", look.tags.len())
+            let (gone, all) = (evicted.len(), look.tags.len());
+            format!(
+                "{gone} of its {all} tags were evicted since, or their versions lost: {}",
+                evicted.join(" ")
+            )
         }
         MissReason::TagLacking => "it was stored without a tag that the function names".to_owned(),
         MissReason::Malformed => "foreign, truncated or damaged bytes".to_owned(),

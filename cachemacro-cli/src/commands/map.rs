@@ -1,7 +1,9 @@
-//! `map`: which functions carry, and which evict, which tags and entries.
+//! `map`: which functions carry, and which evict or put, which tags and entries.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+
+use cachemacro::report::SiteReport;
 
 use super::shown::{nothing, print};
 use crate::args::Args;
@@ -10,25 +12,55 @@ use crate::fleet::Fleet;
 use crate::table::{Cell, Table};
 use crate::{template, text};
 
-/// Who carries something, and who evicts it.
+/// Who carries something, and who writes it.
 #[derive(Default)]
 struct Sides<'a> {
     read_by: BTreeSet<&'a str>,
     evicted_by: BTreeSet<&'a str>,
+    /// By whom a value is put there, at once or by a queue.
+    put_by: BTreeSet<&'a str>,
 }
 
-/// Tags by their templates' shape, and entries by the function that gives them.
+impl<'a> Sides<'a> {
+    fn is_written(&self) -> bool {
+        !self.evicted_by.is_empty() || !self.put_by.is_empty()
+    }
+
+    fn written_by(&self) -> BTreeSet<&'a str> {
+        self.evicted_by.union(&self.put_by).copied().collect()
+    }
+
+    fn written(&mut self, is_put: bool) -> &mut BTreeSet<&'a str> {
+        if is_put { &mut self.put_by } else { &mut self.evicted_by }
+    }
+}
+
+/// How a cached function's values are renewed before their TTL ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Renewed {
+    Surely,
+    /// What its loads read is told while they run, and evicts them.
+    ByRecord,
+    /// An expression decides that, whose value is not known here.
+    Perhaps,
+    Not,
+}
+
+/// Tags by their templates' shape, entries by the function that gives them, and prefixes that are written without one.
 #[derive(Default)]
 #[expect(clippy::struct_excessive_bools, reason = "independent findings, not the states of one machine")]
 struct Map<'a> {
     tags: BTreeMap<String, Sides<'a>>,
     entries: BTreeMap<&'a str, Sides<'a>>,
-    /// Cached functions that something evicts, by tag, entry, key or prefix.
-    renewed: BTreeSet<&'a str>,
-    cached: BTreeSet<&'a str>,
+    prefixes: BTreeMap<&'a str, Sides<'a>>,
+    /// Expressions that give entries to evict, where no entry's function is named in them.
+    expressions: BTreeMap<&'a str, Sides<'a>>,
+    cached: BTreeMap<&'a str, Renewed>,
     /// Whether some function's tags come from an expression, and may be any.
     unknown_read: bool,
     unknown_evicted: bool,
+    /// Whether some function's tags are recorded by its loads, and may be any.
+    recorded: bool,
     /// Whether some function's tags are variants of an enum. These are known by name, not by their text, so one may make the same text as a
     /// template does.
     reads_variants: bool,
@@ -41,7 +73,7 @@ pub(crate) async fn map(args: &Args, dot: bool, svg: bool) -> Done {
     text::tell("of functions that were called since their processes started");
     if dot || svg {
         let graph = if dot { map.dot() } else { map.svg() };
-        return print(graph.as_bytes());
+        return print(graph.as_bytes(), &args.output);
     }
     let table = map.table();
     table.write(&args.output)?;
@@ -55,65 +87,113 @@ impl<'a> Map<'a> {
     fn of(fleet: &'a Fleet) -> Self {
         let mut map = Self::default();
         let sites = || fleet.reports.iter().flat_map(|report| &report.sites);
-        let mut evicted_prefixes = BTreeSet::new();
         for site in sites() {
-            let name = site.site.as_str();
-            // Only a function that reads names a type of value.
-            if !site.value.is_empty() {
-                map.cached.insert(name);
-            }
-            for tag in &site.tags {
-                match template::shape(tag) {
-                    Some(shape) => {
-                        map.reads_variants |= template::is_variant(&shape);
-                        map.tags.entry(shape).or_default().read_by.insert(name)
-                    }
-                    None => std::mem::replace(&mut map.unknown_read, true),
-                };
-            }
-            if let Some(entry) = &site.entry {
-                map.entries.entry(entry).or_default().read_by.insert(name);
-            }
+            map.reads(site);
+        }
+        for site in sites() {
             for write in &site.writes {
-                let (word, what) = write.split_once(' ').unwrap_or((write, ""));
-                match word {
-                    "tag" => match template::shape(what) {
-                        Some(shape) => {
-                            map.evicts_variants |= template::is_variant(&shape);
-                            map.tags.entry(shape).or_default().evicted_by.insert(name);
-                        }
-                        None => map.unknown_evicted = true,
-                    },
-                    "put" | "entry" => {
-                        map.entries.entry(what).or_default().evicted_by.insert(name);
-                    }
-                    "prefix" | "key" | "put_key" => {
-                        evicted_prefixes.insert(what.split(':').next().unwrap_or_default());
-                    }
-                    _ => {}
+                map.writes(&site.site, write);
+            }
+        }
+        for site in sites() {
+            for stored in &site.stored_as {
+                if let Some(sides) = map.prefixes.get_mut(stored.prefix.as_str()) {
+                    sides.read_by.insert(&site.site);
                 }
             }
         }
-        for sides in
-            map.tags.values().chain(map.entries.values()).filter(|sides| !sides.evicted_by.is_empty())
-        {
-            map.renewed.extend(&sides.read_by);
-        }
-        for site in sites() {
-            if site.stored_as.iter().any(|stored| evicted_prefixes.contains(stored.prefix.as_str())) {
-                map.renewed.insert(&site.site);
+        for site in sites().filter(|site| map.cached.contains_key(site.site.as_str())).collect::<Vec<_>>() {
+            let renewed = map.renewed(site);
+            if let Some(known) = map.cached.get_mut(site.site.as_str()) {
+                *known = if *known == Renewed::Not { renewed } else { *known };
             }
         }
         map
+    }
+
+    /// What a function's entries carry.
+    fn reads(&mut self, site: &'a SiteReport) {
+        let name = site.site.as_str();
+        // Only a function that reads names a type of value.
+        if !site.value.is_empty() {
+            self.cached.insert(name, Renewed::Not);
+        }
+        self.recorded |= site.recorded;
+        for tag in &site.tags {
+            if let Some(shape) = template::shape(tag) {
+                self.reads_variants |= template::is_variant(&shape);
+                self.tags.entry(shape).or_default().read_by.insert(name);
+            } else {
+                self.unknown_read = true;
+            }
+        }
+        if let Some(entry) = &site.entry {
+            self.entries.entry(entry).or_default().read_by.insert(name);
+        }
+    }
+
+    /// One thing that a function puts or evicts.
+    fn writes(&mut self, name: &'a str, write: &'a str) {
+        let (word, what) = write.split_once(' ').unwrap_or((write, ""));
+        match word {
+            "tag" => match template::shape(what) {
+                Some(shape) => {
+                    self.evicts_variants |= template::is_variant(&shape);
+                    self.tags.entry(shape).or_default().evicted_by.insert(name);
+                }
+                None => self.unknown_evicted = true,
+            },
+            "put" | "queued" | "entry" => {
+                self.entries.entry(what).or_default().written(word != "entry").insert(name);
+            }
+            "entries" => {
+                let words = what.split(|c: char| !c.is_alphanumeric() && c != '_');
+                let named: BTreeSet<&str> = words
+                    .filter(|word| self.entries.get(word).is_some_and(|of| !of.read_by.is_empty()))
+                    .collect();
+                for entry in &named {
+                    self.entries.entry(*entry).or_default().evicted_by.insert(name);
+                }
+                if named.is_empty() {
+                    self.expressions.entry(what).or_default().evicted_by.insert(name);
+                }
+            }
+            "prefix" | "key" | "put_key" => {
+                let prefix = what.split(':').next().unwrap_or_default();
+                self.prefixes.entry(prefix).or_default().written(word == "put_key").insert(name);
+            }
+            _ => {}
+        }
+    }
+
+    /// How the values of a cached function are renewed.
+    fn renewed(&self, site: &SiteReport) -> Renewed {
+        let name = site.site.as_str();
+        let all = self.tags.values().chain(self.entries.values()).chain(self.prefixes.values());
+        let mut written = all.filter(|sides| sides.is_written());
+        // A tag that was evicted by hand is in no attribute, and was counted.
+        let was_evicted = site.figures.misses.get("tag_evicted").is_some_and(|count| *count > 0);
+        if written.any(|sides| sides.read_by.contains(name)) || site.queue.is_some() || was_evicted {
+            return Renewed::Surely;
+        }
+        if site.recorded {
+            return Renewed::ByRecord;
+        }
+        let may_go = |tag: &String| template::shape(tag).is_none_or(|shape| self.may_be_evicted(&shape));
+        // What is counted under a name, such as a route of HTTP, is no function, and its entries carry what each fill gives them.
+        let is_named = !name.contains("::");
+        let by_entry = site.entry.is_some() && !self.expressions.is_empty();
+        let is_perhaps = is_named || by_entry || site.tags.iter().any(may_go);
+        if is_perhaps { Renewed::Perhaps } else { Renewed::Not }
     }
 
     fn has_orphans(&self) -> bool {
         self.tags.iter().any(|(tag, sides)| sides.read_by.is_empty() && !self.may_be_read(tag))
     }
 
-    /// Whether an expression may make this tag that no template makes.
+    /// Whether an expression may make this tag that no template makes, or a load record it.
     fn may_be_read(&self, tag: &str) -> bool {
-        self.unknown_read || self.reads_variants || template::is_variant(tag)
+        self.unknown_read || self.recorded || self.reads_variants || template::is_variant(tag)
     }
 
     /// Whether an expression may evict this tag that no template evicts.
@@ -122,11 +202,12 @@ impl<'a> Map<'a> {
     }
 
     fn table(&self) -> Table {
-        let mut table = Table::new(&["what", "name", "read_by", "evicted_by", "note"]);
+        let mut table = Table::new(&["what", "name", "read_by", "evicted_by", "put_by", "note"]);
         for (tag, sides) in &self.tags {
             let note = match (sides.read_by.is_empty(), sides.evicted_by.is_empty()) {
-                (true, _) if self.may_be_read(tag) => "no template makes it; an expression may",
-                (true, _) => "evicted, and no entry carries it",
+                (true, _) if !self.may_be_read(tag) => "evicted, and no entry carries it",
+                (true, _) if self.recorded => "no template makes it; a recorded load may carry it",
+                (true, _) => "no template makes it; an expression may",
                 (_, true) if self.may_be_evicted(tag) => "no template evicts it; an expression may",
                 (_, true) => "nothing evicts it",
                 _ => "",
@@ -137,21 +218,33 @@ impl<'a> Map<'a> {
             // An entry that nobody reads is of a function that was not called yet, so it is not reported as misspelt.
             table.row(row("entry", entry, sides, ""));
         }
-        for site in self.cached.difference(&self.renewed) {
-            let only = Sides { read_by: BTreeSet::from([*site]), evicted_by: BTreeSet::new() };
-            table.row(row("function", site, &only, "nothing but its TTL renews it"));
+        for (expression, sides) in &self.expressions {
+            table.row(row("entries", expression, sides, "an expression gives them"));
+        }
+        for (prefix, sides) in &self.prefixes {
+            table.row(row("prefix", prefix, sides, ""));
+        }
+        for (site, renewed) in &self.cached {
+            let note = match renewed {
+                Renewed::Surely => continue,
+                Renewed::ByRecord => "what its loads record evicts it",
+                Renewed::Perhaps => "nothing but its TTL renews it, unless an expression does",
+                Renewed::Not => "nothing but its TTL renews it",
+            };
+            let only = Sides { read_by: BTreeSet::from([*site]), ..Sides::default() };
+            table.row(row("function", site, &only, note));
         }
         table
     }
 
-    /// A graph in DOT: from the functions that evict, over tags and entries, to the functions that read.
+    /// A graph in DOT: from the functions that evict or put, over tags and entries, to the functions that read.
     fn dot(&self) -> String {
         let quoted =
             |name: &str| format!("\"{}\"", text::shown(name).replace('\\', "\\\\").replace('"', "\\\""));
         let mut out = "digraph cachemacro {\n  rankdir=LR;\n  node [shape=box];\n".to_owned();
         for (name, sides) in self.between() {
             let _ = writeln!(out, "  {} [shape=ellipse];", quoted(&name));
-            for by in &sides.evicted_by {
+            for by in sides.written_by() {
                 let _ = writeln!(out, "  {} -> {};", quoted(by), quoted(&name));
             }
             for by in &sides.read_by {
@@ -161,17 +254,27 @@ impl<'a> Map<'a> {
         out + "}\n"
     }
 
-    /// Tags and entries, by what they are called in a graph.
+    /// Tags, entries and prefixes, by what they are called in a graph.
     fn between(&self) -> impl Iterator<Item = (String, &Sides<'a>)> {
         let tags = self.tags.iter().map(|(name, sides)| (format!("tag {name}"), sides));
-        tags.chain(self.entries.iter().map(|(name, sides)| (format!("entry {name}"), sides)))
+        let named = [("entry", &self.entries), ("entries", &self.expressions), ("prefix", &self.prefixes)];
+        let named = named
+            .into_iter()
+            .flat_map(|(what, all)| all.iter().map(move |(name, sides)| (format!("{what} {name}"), sides)));
+        tags.chain(named)
     }
 
-    /// The same graph, drawn: who evicts at the left, who reads at the right. What has one side alone is red.
+    /// Whether one side is lacking: nobody reads it, or nobody writes it while something that it is read by depends on that.
+    fn is_one_sided(&self, sides: &Sides<'a>) -> bool {
+        let is_renewed = |site: &&str| self.cached.get(site).is_some_and(|renewed| *renewed != Renewed::Not);
+        sides.read_by.is_empty() || !sides.is_written() && !sides.read_by.iter().all(is_renewed)
+    }
+
+    /// The same graph, drawn: who evicts or puts at the left, who reads at the right. What lacks one side is red.
     fn svg(&self) -> String {
         let between: Vec<(String, &Sides<'a>)> = self.between().collect();
         let sorted = |names: BTreeSet<&'a str>| names.into_iter().collect::<Vec<_>>();
-        let left = sorted(between.iter().flat_map(|(_, sides)| &sides.evicted_by).copied().collect());
+        let left = sorted(between.iter().flat_map(|(_, sides)| sides.written_by()).collect());
         let right = sorted(between.iter().flat_map(|(_, sides)| &sides.read_by).copied().collect());
         let middle: Vec<&str> = between.iter().map(|(name, _)| name.as_str()).collect();
         let width = |names: &[&str]| {
@@ -190,8 +293,8 @@ impl<'a> Map<'a> {
         let place = |of: &[&str], name: &str| of.iter().position(|one| *one == name).unwrap_or_default();
         for (at, (_, sides)) in between.iter().enumerate() {
             let lines = sides
-                .evicted_by
-                .iter()
+                .written_by()
+                .into_iter()
                 .map(|by| (x[0] + widths[0], place(&left, by), x[1], at))
                 .chain(sides.read_by.iter().map(|by| (x[1] + widths[1], at, x[2], place(&right, by))));
             for (from, above, to, below) in lines {
@@ -202,7 +305,7 @@ impl<'a> Map<'a> {
                 );
             }
         }
-        let red = |at: usize| between[at].1.read_by.is_empty() || between[at].1.evicted_by.is_empty();
+        let red = |at: usize| self.is_one_sided(between[at].1);
         for (column, names) in [&left, &middle, &right].into_iter().enumerate() {
             for (at, name) in names.iter().enumerate() {
                 let is_between = column == 1;
@@ -243,6 +346,7 @@ fn row(what: &str, name: &str, sides: &Sides<'_>, note: &str) -> Vec<Cell> {
         name.into(),
         joined(&sides.read_by).into(),
         joined(&sides.evicted_by).into(),
+        joined(&sides.put_by).into(),
         note.into(),
     ]
 }

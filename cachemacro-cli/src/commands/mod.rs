@@ -19,10 +19,16 @@ use clap::CommandFactory as _;
 
 use self::shown::print;
 use crate::args::{Args, Command, SearchArgs, SearchCommand};
-use crate::failure::Done;
+use crate::failure::{Done, Failure};
 use crate::watch;
 
 pub(crate) async fn run(args: Args) -> Done {
+    let reads_reports = matches!(&args.command, Command::Stats { .. } | Command::Map { .. });
+    if !args.place.from.is_empty() && !reads_reports {
+        return Err(Failure::Usage(
+            "--from is for `stats` and `map`: nothing else comes from reports alone".to_owned(),
+        ));
+    }
     match &args.command {
         Command::Stats { watch, .. } if watch.watch => watch::watch(&args, watch).await,
         Command::Stats { by, .. } => stats::stats(&args, *by).await,
@@ -47,12 +53,12 @@ pub(crate) async fn run(args: Args) -> Done {
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(*shell, &mut Args::command(), "cachemacro", &mut text);
-            print(&text)
+            print(&text, &args.output)
         }
         Command::Man => {
             let mut text = Vec::new();
             clap_mangen::Man::new(Args::command()).render(&mut text)?;
-            print(&text)
+            print(&text, &args.output)
         }
     }
 }

@@ -11,13 +11,18 @@ use crate::compact::Compact;
 use crate::failure::{Done, Failure};
 use crate::fleet::Fleet;
 use crate::place::Place;
+use crate::table::opened;
 use crate::text;
 
 /// The largest value that is taken apart to be shown: its parts take more memory than its bytes.
 pub(super) const MOST_SHOWN: usize = 4 << 20;
 
-/// Writes to standard output.
-pub(super) fn print(text: &[u8]) -> Done {
+/// Writes what is no table to the place that `--output` names.
+pub(super) fn print(text: &[u8], output: &OutputArgs) -> Done {
+    if let Some(file) = &output.output {
+        let (mut file, _) = opened(file, output.append)?;
+        return Ok(file.write_all(text)?);
+    }
     let mut out = io::stdout().lock();
     out.write_all(text)?;
     out.flush()?;

@@ -65,6 +65,7 @@ fn sites(fleet: &Fleet) -> Table {
     let mut table = Table::new(&[
         "site",
         "reads",
+        "reads_per_s",
         "hit_rate",
         "stale",
         "misses",
@@ -84,11 +85,16 @@ fn sites(fleet: &Fleet) -> Table {
     }
     // Loads take differently long by function, so the time saved is summed over functions.
     let saved: Duration = sites.iter().map(|(_, figures)| figures.time_saved()).sum();
-    let rows = sites.iter().map(|(site, figures)| (*site, figures, figures.time_saved()));
-    for (site, figures, saved) in rows.chain([("total", &total, saved)]) {
+    let rates = fleet.reads_per_second();
+    let all: f64 = sites.iter().filter_map(|(site, _)| rates.get(site)).sum();
+    let rows = sites.iter().map(|(site, figures)| {
+        (*site, figures, rates.get(site).copied().unwrap_or_default(), figures.time_saved())
+    });
+    for (site, figures, rate, saved) in rows.chain([("total", &total, all, saved)]) {
         table.row([
             Cell::from(site),
             figures.reads().into(),
+            if rates.is_empty() { Cell::None } else { Cell::PerSecond(rate) },
             ratio(figures.count("hits"), figures.reads()),
             figures.count("stale").into(),
             sum(&figures.misses).into(),
@@ -151,17 +157,22 @@ fn processes(fleet: &Fleet) -> Table {
     table
 }
 
+/// A row for each reason at each function, and one for each reason at all together.
 fn reasons(fleet: &Fleet) -> Table {
-    let mut table = Table::new(&["reason", "misses", "share"]);
-    let mut all = Figures::default();
-    for figures in fleet.sites().values() {
-        all.add(figures);
+    let mut table = Table::new(&["site", "reason", "misses", "share"]);
+    let mut total = Figures::default();
+    let mut sites: Vec<(&str, Figures)> = fleet.sites().into_iter().collect();
+    sites.sort_by_key(|(_, figures)| std::cmp::Reverse(sum(&figures.misses)));
+    for (_, figures) in &sites {
+        total.add(figures);
     }
-    let misses = sum(&all.misses);
-    let mut reasons: Vec<(&String, &u64)> = all.misses.iter().collect();
-    reasons.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-    for (reason, count) in reasons {
-        table.row([Cell::from(reason.as_str()), (*count).into(), ratio(*count, misses)]);
+    for (site, figures) in sites.iter().map(|(site, figures)| (*site, figures)).chain([("total", &total)]) {
+        let misses = sum(&figures.misses);
+        let mut reasons: Vec<(&String, &u64)> = figures.misses.iter().collect();
+        reasons.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+        for (reason, count) in reasons {
+            table.row([Cell::from(site), reason.as_str().into(), (*count).into(), ratio(*count, misses)]);
+        }
     }
     table
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use cachemacro::codec::Json;
+use cachemacro::codec::{Json, MessagePack, Postcard};
 use cachemacro::header::{COMPRESSED, Parts, SEALED, assemble};
 use cachemacro::{Cache, CacheSchema, Clock, MissReason, cached};
 use cachemacro_tests::{DEADLINE, RedisServer, wait_until};
@@ -118,6 +118,46 @@ async fn a_value_of_a_compact_codec_is_read_by_the_layout_of_its_type() {
     assert!(!place.asked(&["inspect", "order:7"]).await.out.contains("tea"), "unasked");
 }
 
+/// What says itself what it is, is shown; of the rest it is said why it is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_is_shown_in_each_codec_or_it_is_said_why_it_is_not() {
+    let place = Place::on(RedisServer::shared());
+    let cache = place.settings().reports(cachemacro::Reports::Off).build().expect("acceptable settings");
+    let order = Order { id: 7, lines: vec![("tea".to_owned(), -3)], paid: None };
+    cache.entry::<Order>("packed", 7).with_codec::<MessagePack>().set(&order).await.unwrap();
+    cache.entry::<Order>("terse", 7).with_codec::<Postcard>().set(&order).await.unwrap();
+    cache.set("bare", 7, &order).await.unwrap();
+    let content = async |place: &Place, key: &str| {
+        let rows = place.rows(&["inspect", key, "--value"]).await;
+        field(&rows, "content").and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let packed: Value = serde_json::from_str(&content(&place, "packed:7").await).unwrap();
+    assert!(packed.to_string().contains("tea") && packed.to_string().contains("-3"), "{packed}");
+    for (key, codec) in [("terse:7", "postcard"), ("bare:7", "bincode")] {
+        let said = content(&place, key).await;
+        assert!(said.contains(&format!("bytes of {codec}, which does not say what is what")), "{said}");
+        assert!(!said.contains("tea"), "{said}");
+    }
+
+    // The same of a function whose process tells.
+    let telling = Place::on(RedisServer::shared());
+    let cache = telling.service();
+    brief_order(&cache, 7).await;
+    telling.reported(&[&cache]).await;
+    wait_until("the layout is told", DEADLINE, async || {
+        let told = content(&telling, "brief-order:7").await;
+        let told: Value = serde_json::from_str(&told).unwrap_or_default();
+        told == json!({ "id": 7, "lines": [["tea", 1]], "paid": false })
+    })
+    .await;
+}
+
+#[cached(prefix = "brief-order", key = "{id}", ttl = "1m", codec = Postcard, cache = cache)]
+async fn brief_order(cache: &Cache, id: u64) -> Order {
+    let _ = cache;
+    Order { id, lines: vec![("tea".to_owned(), 1)], paid: Some(false) }
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, CacheSchema)]
 struct Described {
     id: u64,
@@ -152,8 +192,73 @@ async fn brief(cache: &cachemacro::Cache, id: u64) -> u64 {
     id
 }
 
-/// `explain` and a read of the service agree, for each reason that lies in what is stored. The others lie with the reader: `due`, `too_old`,
-/// `refused`, `store_failed`.
+#[cached(prefix = "worn", key = "{id}", ttl = "1m", refresh = "50%", cache = cache)]
+async fn worn(cache: &Cache, id: u64) -> u64 {
+    let _ = cache;
+    id
+}
+
+/// What ages is to `explain` what it is to a read: where the function says how, and where the cache's settings do.
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_says_of_what_ages_what_the_next_read_makes_of_it() {
+    let server = RedisServer::shared();
+    let place = Place::on(server);
+    let cache = place.settings().stale(Duration::from_secs(3_600)).build().expect("acceptable settings");
+    user(&cache, "acme", 7).await;
+    worn(&cache, 7).await;
+    cache.set("by-hand", 7, &7).await.unwrap();
+    cache.stored().await;
+    place.reported(&[&cache]).await;
+    let mut admin = server.client().await;
+    let mut aged = async |key: &str, by: u64, fresh_for: u64| {
+        let full = format!("{}:{key}", place.namespace);
+        let bytes: Vec<u8> = redis::cmd("GET").arg(&full).query_async(&mut admin).await.unwrap();
+        let parts = Parts::parse(&bytes).unwrap();
+        let header = parts.header;
+        let then = cachemacro::Timestamp(header.stored_at.millis() - by * 1_000);
+        let header = header.with_stored_at(then).with_fresh_until(then.plus(Duration::from_secs(fresh_for)));
+        let bytes = assemble(header, &parts.stamps().collect::<Vec<_>>(), parts.payload);
+        redis::cmd("SET").arg(&full).arg(bytes).arg("PX").arg(600_000).exec_async(&mut admin).await.unwrap();
+    };
+    let next = async |key: &str| {
+        let rows = place.rows(&["explain", key]).await;
+        let text = |name: &str| rows[0][name].as_str().unwrap_or_default().to_owned();
+        (text("next_read"), text("why"))
+    };
+    let said = |read: &str, why: &str| (read.to_owned(), why.to_owned());
+    assert_eq!(next("user:acme:7").await, said("hit", "fresh"));
+    let ages = async |key: &str, age: &str| {
+        let (read, why) = next(key).await;
+        assert!(read == "hit" && why.starts_with(&format!("{age}: ")), "{key}: {read} {why}");
+    };
+    let due = || cache.stats().total.misses_for(MissReason::Due);
+    aged("by-hand:7", 400, 300).await;
+    ages("by-hand:7", "stale").await;
+    assert_eq!(cache.get::<i32>("by-hand", 7).await.unwrap(), Some(7), "as long as the cache says");
+    assert_eq!(cache.stats().total.stale, 1);
+    aged("user:acme:7", 400, 300).await;
+    ages("user:acme:7", "stale").await;
+    // A function whose last look found nothing asks for the lease at once, and is given the value instead.
+    wait_until("one caller loads it anew", DEADLINE, async || {
+        user(&cache, "acme", 7).await;
+        due() == 1
+    })
+    .await;
+
+    assert_eq!(next("worn:7").await, said("hit", "fresh"));
+    aged("worn:7", 40, 60).await;
+    ages("worn:7", "due").await;
+    wait_until("one caller loads it anew", DEADLINE, async || {
+        worn(&cache, 7).await;
+        due() == 2
+    })
+    .await;
+    cache.stored().await;
+    assert_eq!(next("worn:7").await, said("hit", "fresh"));
+}
+
+/// `explain` and a read of the service agree, for each reason that lies in what is stored. The others lie with the reader: `too_old`,
+/// `refused`, `store_failed`; and `due` with one of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn explain_says_what_the_next_read_finds() {
     let server = RedisServer::shared();
@@ -182,6 +287,11 @@ async fn explain_says_what_the_next_read_finds() {
     // A tag.
     cache.evict_tags(["org:acme"]).await.unwrap();
     let before = agree("user:acme:7", MissReason::TagEvicted, &|| misses(MissReason::TagEvicted)).await;
+    let why = |rows: &[Value]| rows[0]["why"].as_str().unwrap_or_default().to_owned();
+    let told = why(&place.rows(&["explain", "user:acme:7"]).await);
+    assert!(told.contains("1 of its 2 tags") && told.ends_with(": org:acme"), "{told}");
+    let redacted = why(&place.rows(&["explain", "user:acme:7", "--redact"]).await);
+    assert!(!redacted.contains("acme") && redacted.contains(": #"), "{redacted}");
     user(&cache, "acme", 7).await;
     assert_eq!(misses(MissReason::TagEvicted), before + 1);
     assert_eq!(place.asked(&["explain", "user:acme:7"]).await.code, Some(0));
@@ -236,7 +346,10 @@ async fn explain_says_what_the_next_read_finds() {
     });
     let look = async {
         loaded.notified().await;
-        agree("brief:9", MissReason::Pending, &|| 0).await;
+        let pending = MissReason::Pending;
+        let before = agree("brief:9", pending, &|| misses(pending)).await;
+        assert_eq!(slow.get().await.unwrap(), None);
+        assert_eq!(misses(pending), before + 1);
         drop(loading.0);
     };
     tokio::time::timeout(Duration::from_secs(20), async { tokio::join!(load, look) }).await.unwrap();
@@ -314,6 +427,26 @@ async fn verify_finds_what_is_damaged_and_nothing_else() {
     let rows = place.asked(&["verify"]).await;
     assert_eq!(rows.code, Some(1));
     assert!(rows.out.contains("malformed") && !rows.out.contains('\u{1b}'), "{rows:?}");
+    // One bit of a payload, an entry that was copied, one that stays for ever.
+    let full = |id: u64| format!("{}:user:acme:{id}", place.namespace);
+    let mut bytes: Vec<u8> = redis::cmd("GET").arg(full(0)).query_async(&mut admin).await.unwrap();
+    redis::cmd("SET").arg(full(1)).arg(&bytes).arg("PX").arg(60_000).exec_async(&mut admin).await.unwrap();
+    redis::cmd("PERSIST").arg(full(2)).exec_async(&mut admin).await.unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    redis::cmd("SET").arg(full(0)).arg(&bytes).arg("PX").arg(60_000).exec_async(&mut admin).await.unwrap();
+    let found = place.asked(&["verify", "--format", "json"]).await;
+    assert_eq!(found.code, Some(1), "{found:?}");
+    let mut found: Vec<(String, String)> = found
+        .rows()
+        .iter()
+        .map(|row| (row["key"].as_str().unwrap().to_owned(), row["finding"].as_str().unwrap().to_owned()))
+        .collect();
+    found.sort();
+    let wrong =
+        [("user:\u{1b}[31m", "malformed"), ("user:acme:0", "malformed"), ("user:acme:1", "other_key")];
+    let wrong = wrong.into_iter().chain([("user:acme:2", "never_expires")]);
+    let wrong: Vec<(String, String)> = wrong.map(|(key, what)| (key.to_owned(), what.to_owned())).collect();
+    assert_eq!(found, wrong);
     let listed = place.asked(&["list"]).await;
     assert!(listed.out.contains("user:\\u{1b}[31m") && !listed.out.contains('\u{1b}'), "{listed:?}");
 }

@@ -8,7 +8,7 @@ use cachemacro_search::Search;
 use cachemacro_tests::RedisServer;
 use serde_json::Value;
 
-use super::harness::Place;
+use super::harness::{Place, by_guide};
 
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 struct Airport {
@@ -29,7 +29,8 @@ async fn airport(icao: &str) -> Option<Airport> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn values_are_found_by_their_texts_and_those_alone_that_a_read_would_give() {
-    let (place, search) = (Place::on(RedisServer::shared()), Arc::new(Search::new()));
+    let server = &RedisServer::start();
+    let (place, search) = (Place::on(server), Arc::new(Search::new()));
     let cache = place.settings().beside(search.clone()).build().expect("acceptable");
     cache
         .scope(async {
@@ -55,6 +56,13 @@ async fn values_are_found_by_their_texts_and_those_alone_that_a_read_would_give(
     );
     let rows = place.rows(&["search", "heatrow", "--method", "fuzzy", "--values"]).await;
     assert!(rows[0]["value"].as_str().expect("a value").contains("Heathrow"), "{rows:?}");
+    for name in ["watcher", "operator"] {
+        let seen = by_guide(server, name, &place.namespace).await;
+        for method in ["exact", "fuzzy", "vector"] {
+            let said = seen.asked(&["search", "heathrow", "--method", method]).await;
+            assert!(said.code == Some(0) && said.out.contains("airport:EGLL"), "{name} {said:?}");
+        }
+    }
     let plain = place.asked(&["search", "heatrow", "--method", "fuzzy"]).await;
     assert!(plain.out.contains("airport:EGLL") && !plain.out.contains("Heathrow"), "{plain:?}");
 

@@ -2,12 +2,14 @@
 
 use std::io::Write as _;
 use std::process::Stdio;
+use std::time::Duration;
 
-use cachemacro_tests::RedisServer;
+use cachemacro::inspect::tag_hash;
 use cachemacro_tests::server::{is_redis_6, run};
+use cachemacro_tests::{DEADLINE, RedisServer, wait_until};
 use serde_json::json;
 
-use crate::harness::{Place, user};
+use crate::harness::{Place, by_guide, user};
 use crate::terminal::Terminal;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -23,6 +25,9 @@ async fn what_is_flushed_is_evicted_and_the_rest_stays() {
 
     let plan = place.rows(&["flush", "--tag", "org:acme", "--dry-run"]).await;
     assert_eq!((&plan[0]["entries"], &plan[0]["sample"]), (&json!(4), &json!("no")), "{plan:?}");
+    let bytes =
+        place.rows(&["list", "user:acme:*"]).await.iter().filter_map(|row| row["bytes"].as_u64()).sum();
+    assert_eq!((plan[0]["bytes"].as_u64(), &plan[0]["looked_at"]), (Some(bytes), &json!(6)), "{plan:?}");
     place.reported(&[&cache]).await;
     let sites = async |what: &[&str]| {
         let plan = place.rows(&[&["flush", "--dry-run"], what].concat()).await;
@@ -173,6 +178,66 @@ async fn flushes_are_in_the_log_with_who_what_and_why() {
     assert_eq!(length, 1_000);
 }
 
+/// A tag whose name nobody knows goes by its hash, as `tags` shows it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tag_is_flushed_by_its_hash() {
+    let place = Place::on(RedisServer::shared());
+    let cache = place.service();
+    let entry = |id: u64, tag: &str| cache.entry::<u64>("by-hand", id).with_tags([tag]);
+    entry(1, "colour:red").set(&1).await.unwrap();
+    entry(2, "colour:blue").set(&2).await.unwrap();
+    let hash = format!("#{:016x}", tag_hash("colour:red"));
+    let tags = place.rows(&["tags"]).await;
+    assert!(tags.iter().any(|row| row["tag"] == hash.as_str()), "{tags:?}");
+    let said = place.asked(&["flush", "--tag", &hash, "--yes"]).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert_eq!(entry(1, "colour:red").get().await.unwrap(), None);
+    assert_eq!(entry(2, "colour:blue").get().await.unwrap(), Some(2));
+}
+
+/// A copy that a service keeps decoded goes with the entry.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flush_takes_the_copies_that_services_keep() {
+    let place = Place::on(RedisServer::shared());
+    let cache = place.settings().local(Duration::from_secs(3_600)).build().expect("acceptable settings");
+    for selector in [["--tag", "org:acme"], ["--key", "user:acme:7"], ["--prefix", "user"]] {
+        wait_until("it is kept", DEADLINE, async || {
+            let before = cache.stats().total.local_hits;
+            user(&cache, "acme", 7).await;
+            cache.stats().total.local_hits > before
+        })
+        .await;
+        let loads = cache.stats().total.loads;
+        let said = place.asked(&[&["flush"], &selector[..], &["--yes"]].concat()).await;
+        assert_eq!(said.code, Some(0), "{said:?}");
+        wait_until("it is loaded anew", DEADLINE, async || {
+            user(&cache, "acme", 7).await;
+            cache.stats().total.loads > loads
+        })
+        .await;
+    }
+}
+
+/// What was evicted stays evicted; that it is written down nowhere is said.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flush_that_cannot_be_logged_says_so() {
+    let server = RedisServer::start();
+    let place = Place::on(&server);
+    let cache = place.service();
+    user(&cache, "acme", 7).await;
+    cache.stored().await;
+    let operator = by_guide(&server, "operator", &place.namespace).await;
+    run(&mut server.client().await, "ACL SETUSER operator -xadd").await;
+    let said = operator.asked(&["flush", "--key", "user:acme:7", "--yes"]).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(
+        said.errors.contains("the flush is not in the log: ") && said.errors.contains("xadd"),
+        "{said:?}"
+    );
+    assert_eq!(place.asked(&["inspect", "user:acme:7"]).await.code, Some(1), "it went");
+    assert_eq!(place.asked(&["log"]).await.code, Some(1));
+}
+
 /// A user who may write under one prefix and read under the other.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flush_that_fails_halfway_is_in_the_log_as_one_that_failed() {
@@ -255,6 +320,14 @@ async fn beyond_ten_thousand_entries_a_terminal_asks_for_the_namespaces_name() {
         if keys == 10_001 {
             store(&mut admin, 10_001, 10_001).await;
         }
+        let plan = place.rows(&["flush", "--prefix", "page", "--dry-run"]).await;
+        assert_eq!(
+            (&plan[0]["entries"], &plan[0]["looked_at"]),
+            (&json!(10_000), &json!(10_000)),
+            "{plan:?}"
+        );
+        let sample = plan[0]["sample"].as_str().unwrap_or_default();
+        assert_eq!(sample.starts_with("yes"), keys == 10_001, "a sample is called one: {plan:?}");
         let terminal = Terminal::start(&place, (160, 24), "flush --prefix page");
         terminal.shows(asks).await;
         terminal.keys(&[answer, "Enter"]);

@@ -7,7 +7,7 @@ use cachemacro_tests::monitor::Watched;
 use cachemacro_tests::server::run;
 use cachemacro_tests::{DEADLINE, RedisServer, is_long, wait_until};
 
-use crate::harness::{Place, user};
+use crate::harness::{Place, by_guide, leaves_use_alone, said, user};
 
 #[test]
 fn a_server_that_is_not_there_ends_it_with_3_and_no_secret() {
@@ -20,18 +20,6 @@ fn a_server_that_is_not_there_ends_it_with_3_and_no_secret() {
     let on_the_line = place.run(&["list", "--url", "redis://:hunter2@127.0.0.1:1"]);
     assert_eq!(on_the_line.code, Some(2), "{on_the_line:?}");
     assert!(on_the_line.errors.contains("CACHEMACRO_REDIS_URL") && !on_the_line.errors.contains("hunter2"));
-}
-
-/// The same place, seen by a user with the rights that the guide has for `name`, and no more.
-async fn by_guide(server: &RedisServer, name: &str, namespace: &str) -> Place {
-    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md");
-    let guide = std::fs::read_to_string(guide).expect("the guide is there");
-    let rule = guide.lines().find(|line| line.starts_with(&format!("ACL SETUSER {name} ")));
-    let rule = rule.expect("it has the rule").replace("PASSWORD", "hunter2");
-    let mut admin = server.client().await;
-    run(&mut admin, &rule.replace("shop:", &format!("{namespace}:"))).await;
-    let url = server.bare_url().replace("redis://", &format!("redis://{name}:hunter2@"));
-    Place { url, namespace: namespace.to_owned() }
 }
 
 /// Who only watches reads, and is denied what changes anything.
@@ -54,11 +42,16 @@ async fn under_a_watchers_rights_reads_work_and_writes_end_with_3() {
         &["verify"],
         &["doctor"],
         &["search", "acme", "--values"],
+        &["top"],
+        &["top", "--by", "prefix"],
+        &["map"],
+        &["stats", "--watch", "--count", "1"],
     ] {
         let said = watcher.asked(args).await;
         assert_eq!(said.code, Some(0), "{args:?} {said:?}");
         assert!(!said.out.contains("hunter2") && !said.errors.contains("hunter2"));
     }
+    assert_eq!(watcher.asked(&["log"]).await.code, Some(1), "nothing was flushed");
     // Nothing was even tried that its user may not do.
     let denied: Vec<redis::Value> =
         redis::cmd("ACL").arg("LOG").query_async(&mut admin).await.expect("the server obeys");
@@ -353,6 +346,33 @@ async fn what_is_no_report_hides_none_and_nothing_in_one_reaches_the_terminal_ra
     assert_eq!(processes.len(), 2, "the service's and the hostile one: {processes:?}");
 }
 
+/// Without a namespace every key is looked at, and `--url` says where, as the variables do.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_url_and_no_namespace_are_taken_from_the_command_line() {
+    let server = RedisServer::start();
+    let place = Place::on(&server);
+    place.service().set("page", 1, &7).await.expect("stored");
+    run(&mut server.client().await, "SET somebody-elses x").await;
+    let bare = Place { url: server.bare_url(), namespace: place.namespace.clone() };
+    let listed = async |args: &[&str]| {
+        let args: Vec<&str> = args.iter().copied().chain(["--format", "json"]).collect();
+        let mut command = bare.command(&args);
+        command.env_remove("CACHEMACRO_REDIS_URL").env_remove("CACHEMACRO_NAMESPACE");
+        if !server.url().contains(&server.bare_url()) {
+            // These tests are run by a user with a password.
+            command.env("CACHEMACRO_REDIS_URL", server.url());
+        }
+        let said = tokio::task::spawn_blocking(move || said(&mut command)).await.expect("it does not panic");
+        assert_eq!(said.code, Some(0), "{said:?}");
+        said.rows().iter().map(|row| row["key"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    let url = bare.url.as_str();
+    assert_eq!(listed(&["list", "--url", url, "--namespace", &place.namespace]).await, ["page:1"]);
+    let all = listed(&["list", "--url", url, "--no-namespace"]).await;
+    assert!(all.contains(&format!("{}:page:1", place.namespace)), "{all:?}");
+    assert!(all.contains(&"somebody-elses".to_owned()), "{all:?}");
+}
+
 #[test]
 fn a_password_on_the_command_line_is_refused() {
     let nowhere = Place { url: String::new(), namespace: "shop".to_owned() };
@@ -385,8 +405,7 @@ async fn where_a_look_counts_as_use_names_alone_are_listed_unless_asked_for_more
     let cache = place.service();
     cache.set("page", 1, &7).await.expect("stored");
     let key = format!("{}:page:1", place.namespace);
-    let info: String = redis::cmd("INFO").query_async(&mut server.client().await).await.expect("it answers");
-    let is_old = info.contains("redis_version:6.") || info.contains("redis_version:7.0.");
+    let is_old = !leaves_use_alone(&server).await;
     wait_until("it was not used for a while", DEADLINE, async || idle(&server, &key).await >= 2).await;
     let said = place.asked(&["list"]).await;
     assert!(said.out.contains("page:1") && idle(&server, &key).await >= 2, "{said:?}");
@@ -396,14 +415,36 @@ async fn where_a_look_counts_as_use_names_alone_are_listed_unless_asked_for_more
     assert_eq!(idle(&server, &key).await < 2, is_old);
 }
 
+/// Where the server could leave alone when keys were used, and the user may not ask for that, a look counts as use as it does on an older one.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_right_to_leave_use_alone_names_alone_are_listed() {
+    let server = RedisServer::with_args(&["--maxmemory-policy", "allkeys-lru"]);
+    let place = Place::on(&server);
+    place.service().set("page", 1, &7).await.expect("stored");
+    let key = format!("{}:page:1", place.namespace);
+    let watcher = by_guide(&server, "watcher", &place.namespace).await;
+    let is_old = !leaves_use_alone(&server).await;
+    wait_until("it was not used for a while", DEADLINE, async || idle(&server, &key).await >= 2).await;
+    let said = watcher.asked(&["list"]).await;
+    assert_eq!(said.errors.contains("--touch"), is_old, "the guide's rights suffice: {said:?}");
+    if !is_old {
+        run(&mut server.client().await, "ACL SETUSER watcher -client|no-touch").await;
+    }
+    let said = watcher.asked(&["list"]).await;
+    assert!(said.errors.contains("+client|no-touch"), "{said:?}");
+    assert!(said.out.contains("page:1") && !said.out.contains("fresh"), "{said:?}");
+    assert!(idle(&server, &key).await >= 2, "it was not looked at");
+    let doctor = watcher.asked(&["doctor"]).await;
+    assert!(doctor.out.contains("+client|no-touch"), "{doctor:?}");
+}
+
 /// What is in use stays in place of what was only looked at.
 #[tokio::test(flavor = "multi_thread")]
 async fn where_a_look_counts_as_use_ten_thousand_entries_are_looked_at_and_no_more() {
     let server = RedisServer::with_args(&["--maxmemory-policy", "allkeys-lru"]);
     let place = Place::on(&server);
     let mut admin = server.client().await;
-    let info: String = redis::cmd("INFO").query_async(&mut admin).await.expect("it answers");
-    let is_old = info.contains("redis_version:6.") || info.contains("redis_version:7.0.");
+    let is_old = !leaves_use_alone(&server).await;
     let fill = "for n = 1, 10050 do redis.call('SET', ARGV[1] .. ':page:' .. n, 'x') end";
     let mut fill_it = redis::cmd("EVAL");
     fill_it.arg(fill).arg(0).arg(&place.namespace).exec_async(&mut admin).await.expect("the server obeys");

@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use cachemacro::{Cache, CacheBuilder, cached};
+use cachemacro_tests::server::run;
 use cachemacro_tests::{DEADLINE, RedisServer, namespace, wait_until, without_settings};
 use serde_json::Value;
 
@@ -106,6 +107,30 @@ impl Place {
         })
         .await;
     }
+}
+
+/// The same place, seen by a user with the rights that the guide has for `name`, and no more: those of its line, and where the server knows
+/// them, those that later versions have besides.
+pub(crate) async fn by_guide(server: &RedisServer, name: &str, namespace: &str) -> Place {
+    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md");
+    let guide = std::fs::read_to_string(guide).expect("the guide is there");
+    let begins = format!("ACL SETUSER {name} ");
+    let rules: Vec<&str> = guide.lines().filter(|line| line.starts_with(&begins)).collect();
+    assert_eq!(rules.len(), 2, "{rules:?}");
+    assert!(rules[1].ends_with(" +client|no-touch"), "{rules:?}");
+    let known = if leaves_use_alone(server).await { 2 } else { 1 };
+    for rule in &rules[..known] {
+        let rule = rule.replace("PASSWORD", "hunter2").replace("shop:", &format!("{namespace}:"));
+        run(&mut server.client().await, &rule).await;
+    }
+    let url = server.bare_url().replace("redis://", &format!("redis://{name}:hunter2@"));
+    Place { url, namespace: namespace.to_owned() }
+}
+
+/// Whether the server can leave alone when keys were used: from Redis 7.2 on.
+pub(crate) async fn leaves_use_alone(server: &RedisServer) -> bool {
+    let mut ask = redis::cmd("CLIENT");
+    ask.arg("NO-TOUCH").arg("ON").exec_async(&mut server.client().await).await.is_ok()
 }
 
 pub(crate) fn said(command: &mut Command) -> Said {

@@ -40,6 +40,9 @@ async fn a_sealed_entry_is_found_and_flushed_by_its_key() {
         let said = asked(&place, &[command, &key]).await;
         assert!(said.code == Some(0) && said.out.contains("fresh"), "{said:?}");
     }
+    let shown = asked(&place, &["inspect", &key, "--value", "--format", "json"]).await;
+    let content = shown.rows().into_iter().find(|row| row["field"] == "content").unwrap_or_default();
+    assert_eq!(content["value"], "(sealed)", "{shown:?}");
     let said = asked(&place, &["flush", "--key", &key, "--yes"]).await;
     assert_eq!(said.code, Some(0), "{said:?}");
     assert_eq!(cache.get::<u32>("session", CANARY).await.unwrap(), None);

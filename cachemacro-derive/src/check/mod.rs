@@ -72,7 +72,9 @@ pub(crate) fn cached(options: &Options, item: &Item, errors: &Errors) -> Cached 
         shown: Shown::default(),
     };
     let function = check.entry_function(&entry, &rules);
+    let write_behind = check.write_behind();
     entry.shown = Shown {
+        queue: write_behind.clone(),
         entry: function.as_ref().map(|function| function.name.clone()),
         late_tags: rules.tags.clone(),
     };
@@ -95,7 +97,7 @@ pub(crate) fn cached(options: &Options, item: &Item, errors: &Errors) -> Cached 
             .find(|_| entry.policy.cache_err)
             .map(|opt| StoresErr { span: opt.span(), inherited: opt.inherited }),
         behind: check.behind(),
-        write_behind: check.write_behind(),
+        write_behind,
         entry,
         rules,
         function,

@@ -8,6 +8,7 @@
 //!         let outcome_ = shape_.kind();
 //!         let queue_ = &self.renames;
 //!         cachemacro_::Queueing::new(outcome_, cachemacro_::queue_of::<Result<User, Error>, _, _>(outcome_, queue_), cachemacro_::unaccepted)
+//!             .at(cachemacro_::site!("rename"; cachemacro_::Says::new("").writes(&["queued user_entry", "tag users"])))
 //!             .entry(held(outcome_, user_entry(&id)))
 //!             .tags(["users"])
 //!     };
@@ -22,6 +23,7 @@ use syn::{Expr, parse_quote};
 
 use super::expander::{Expander, tags_method};
 use super::late::Late;
+use super::says::says_of_queued;
 use crate::model::{Queued, Tag};
 use crate::syntax::item::{Item, pointing_at};
 use crate::values::{self, Place};
@@ -69,13 +71,14 @@ pub(crate) fn queued(model: &Queued, item: &Item) -> TokenStream {
         let method = tags_method("with", &late_tags);
         late.extend(quote_spanned!(mixed=> let write_ = write_.#method(#given);));
     }
+    let (name, says) = (item.name(), says_of_queued(model, private));
     let begin = quote_spanned! {mixed=>
         let write_ = {
             #imports
             #shape
             let outcome_ = #outcome;
             #let_queue
-            #private::Queueing::new(outcome_, #queue, #refused) #early
+            #private::Queueing::new(outcome_, #queue, #refused).at(#private::site!(#name; #says)) #early
         };
     };
     let (variable, run) =

@@ -4,7 +4,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
 use syn::{Expr, ExprLit, Lit};
 
-use crate::model::{EntryParts, Key, PutTarget, Tag, Write, WriteAttr};
+use crate::model::{EntryParts, Key, PutTarget, Queued, Tag, Write, WriteAttr};
 use crate::syntax::item::Item;
 use crate::syntax::template::{Hole, Part, RESULT};
 
@@ -23,7 +23,20 @@ pub(super) fn says(parts: &EntryParts, item: &Item, private: &Ident) -> TokenStr
         let entry = entry.to_string();
         quote_spanned!(mixed=> .entry(#entry))
     });
-    quote_spanned!(mixed=> #private::Says::new(#value) #key #codec #tags #entry)
+    let queue = parts.shown.queue.as_ref().map(|queue| {
+        let queue = spelled(&queue.to_token_stream());
+        quote_spanned!(mixed=> .queue(#queue))
+    });
+    quote_spanned!(mixed=> #private::Says::new(#value) #key #codec #tags #entry #queue)
+}
+
+/// `Says::new("").writes(&["queued user_entry", "tag users"])`: the entry whose value a queue writes, and what is evicted then.
+pub(super) fn says_of_queued(queued: &Queued, private: &Ident) -> TokenStream {
+    let mixed = Span::mixed_site();
+    let entry = format!("queued {}", called(&queued.entry.expr));
+    let tags = queued.tags.iter().map(|of| format!("tag {}", tag(of)));
+    let writes: Vec<String> = std::iter::once(entry).chain(tags).collect();
+    quote_spanned!(mixed=> #private::Says::new("").writes(&[#(#writes),*]))
 }
 
 /// `Says::new("").writes(&["entry user_entry", "tag users"])`: what a function puts and evicts.

@@ -90,12 +90,10 @@ impl Writer<'_> {
             let span = at.resolved_at(mixed);
             quote_spanned!(span=> .return_errors(#private::carry::<#ret>))
         });
-        let Writer { before, calls, after, statements, groups, .. } = &self;
+        let Writer { before, calls, after, statements, .. } = &self;
         let name = self.item.name();
-        let site = (*groups > 0).then(|| {
-            let says = says_of_writes(&model.attributes, private);
-            quote_spanned!(mixed=> .at(#private::site!(#name; #says)))
-        });
+        let says = says_of_writes(&model.attributes, private);
+        let site = quote_spanned!(mixed=> .at(#private::site!(#name; #says)));
         let taken = model.taken.iter().map(|path| quote!(#[#path(__taken)] const _: () = ();));
         let taken: TokenStream = taken.collect();
         let begin = quote_spanned! {mixed=>

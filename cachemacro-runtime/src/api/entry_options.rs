@@ -179,6 +179,9 @@ impl<T: Value> Entry<T> {
     #[must_use]
     pub fn with_policy(self, policy: Policy) -> Self {
         self.core().watch(&policy);
+        if policy.recorded {
+            self.core().misspelt.may_be_any();
+        }
         self.with(|raw| raw.policy = policy)
     }
 

@@ -80,6 +80,7 @@ pub struct Expects {
     schema: Option<u64>,
     tags: Vec<String>,
     stale: Duration,
+    refresh: Option<u8>,
 }
 
 /// What a look at one entry found.
@@ -242,6 +243,18 @@ impl Expects {
     /// ```
     pub const fn stale(mut self, stale: Duration) -> Self {
         self.stale = stale;
+        self
+    }
+
+    /// The part of its TTL, in percent, after which a value is loaded anew by one caller though it is fresh.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// let due = cachemacro::inspect::Expects::new().refresh(80);
+    /// # drop(due);
+    /// ```
+    pub const fn refresh(mut self, percent: u8) -> Self {
+        self.refresh = Some(percent);
         self
     }
 }
@@ -550,6 +563,23 @@ impl Inspector {
         self.store()?.info().await
     }
 
+    /// Whether a look leaves alone what the server knows of when entries were used, by which it makes room. `CLIENT NO-TOUCH` does that, from
+    /// Redis 7.2 on, where the user has the right to it.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// assert!(!cachemacro::Cache::memory().inspector()?.leaves_use_alone().await?, "it is not known of memory");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the store failed.
+    pub async fn leaves_use_alone(&self) -> Result<bool> {
+        self.store()?.leaves_use_alone().await
+    }
+
     /// The store's time, asked now.
     ///
     /// ```
@@ -700,7 +730,7 @@ fn expected(header: Option<Header>, expects: &Expects, sealed: bool) -> Expected
         error_codec: codec,
         schema: expects.schema.or(header.map(|header| header.schema)).unwrap_or_default(),
         max_age: None,
-        freshness: Freshness { stale: expects.stale, max_age: None, refresh: None },
+        freshness: Freshness { stale: expects.stale, max_age: None, refresh: expects.refresh },
         spare: false,
         sealed,
     }

@@ -73,6 +73,7 @@ impl About {
             tags: all_kept(&self.tags),
             entry: None,
             writes: all_kept(&self.writes),
+            queue: None,
         };
         let site: &'static Site =
             Box::leak(Box::new(Site::new("", kept(&self.name), (0, 0, 0), None, Policy::new(), says)));

@@ -306,11 +306,19 @@ impl Core {
         }
     }
 
+    /// Takes note that a function was called of which nothing is counted: reports tell what it writes.
+    pub(crate) fn called_at(&self, site: &'static Site) {
+        self.with_counters(site, |_| ());
+    }
+
     fn registered_counters(&self, site: &'static Site) -> Arc<Counters> {
         if let Some((_, counters)) = sync::read(&self.sites).get(&site.id()) {
             return counters.clone();
         }
         self.watch(&site.policy);
+        if site.policy.recorded {
+            self.misspelt.may_be_any();
+        }
         let mut sites = sync::write(&self.sites);
         let at = || (site, Arc::new(Counters::at(site.id())));
         sites.entry(site.id()).or_insert_with(at).1.clone()

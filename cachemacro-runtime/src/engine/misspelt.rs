@@ -1,7 +1,7 @@
 //! In debug builds: a tag that is evicted, and that no function which was called makes, is most probably misspelt.
 //!
 //! Functions that were not called yet are not known, so it is asked only once a function with tags was called; and where tags come
-//! from expressions, or entries by hand have some, any tag may be meant.
+//! from expressions, or are recorded by loads, or entries by hand have some, any tag may be meant.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;

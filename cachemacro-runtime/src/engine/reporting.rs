@@ -26,6 +26,7 @@ impl Core {
             breaker_trips: stats.breaker_trips,
             kept_evicts: stats.kept_evicts,
             pool: stats.pool,
+            refused: self.store.refused(),
             local: LocalFigures::of(&stats.local),
             direct: Figures::of(&stats.direct),
             ..Report::default()
@@ -67,6 +68,9 @@ fn says(told: &mut SiteReport, site: &Site) {
     told.writes = says.writes.iter().map(|write| (*write).to_owned()).collect();
     told.codec = says.codec.map(str::to_owned);
     told.ttl = policy.ttl.map(spelled);
+    told.recorded = policy.recorded;
+    told.queue = says.queue.map(str::to_owned);
+    told.refresh_percent = policy.refresh;
     told.stale_millis = policy.stale.map(|stale| u64::try_from(stale.as_millis()).unwrap_or(u64::MAX));
 }
 
@@ -82,6 +86,7 @@ fn settings(settings: &Settings) -> BTreeMap<String, String> {
     let all = [
         ("ttl", spelled(settings.ttl)),
         ("stale", time(settings.freshness.stale)),
+        ("refresh", settings.freshness.refresh.map_or_else(|| "off".to_owned(), |part| part.to_string())),
         ("jitter", settings.jitter.to_string()),
         ("wait", time(settings.wait)),
         ("lease_limit", time(settings.lease_limit)),

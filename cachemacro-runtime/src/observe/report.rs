@@ -63,6 +63,8 @@ pub struct Report {
     pub kept_evicts: u64,
     /// The connections to the server.
     pub pool: Option<Pool>,
+    /// The commands that the server refused, because the user may not run them or because it does not have them.
+    pub refused: Vec<String>,
     /// Decoded values in this process.
     pub local: LocalFigures,
     /// What belongs to no annotated function.
@@ -115,13 +117,19 @@ pub struct SiteReport {
     /// The name of the function that `entry` generates.
     pub entry: Option<String>,
     /// What a function that writes puts and evicts, as its attributes say it: `put` or `entry` and the function that gives the entry,
-    /// `put_key` or `key` and prefix and template, `tag` and its template, `prefix`, `entries` and an expression. Of a function that
-    /// puts and evicts nothing beside it, nothing is told.
+    /// `queued` and that function where a queue writes the entry later, `put_key` or `key` and prefix and template, `tag` and its
+    /// template, `prefix`, `entries` and an expression.
     pub writes: Vec<String>,
+    /// Whether its values carry what its loads recorded, besides its tags.
+    pub recorded: bool,
+    /// The expression that gives the queue whose pending writes come before its loads.
+    pub queue: Option<String>,
     /// How long its values are fresh, where that is always the same: `5m`, `never`.
     pub ttl: Option<String>,
     /// How long past that a value may serve, in milliseconds; `None`: what the cache's settings say.
     pub stale_millis: Option<u64>,
+    /// The part of their TTL, in percent, after which values are loaded anew ahead of time; `None`: what the cache's settings say.
+    pub refresh_percent: Option<u8>,
     /// The codec's type; `None`: the cache's.
     pub codec: Option<String>,
     /// What the values are like that this process stored.

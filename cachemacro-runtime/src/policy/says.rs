@@ -15,12 +15,14 @@ pub struct Says {
     pub(crate) entry: Option<&'static str>,
     /// What a function that writes puts and evicts: a word for what is done, and to what.
     pub(crate) writes: &'static [&'static str],
+    /// The queue whose pending writes come before its loads.
+    pub(crate) queue: Option<&'static str>,
 }
 
 impl Says {
     /// A function that returns this type.
     pub const fn new(value: &'static str) -> Self {
-        Self { value, key: None, codec: None, tags: &[], entry: None, writes: &[] }
+        Self { value, key: None, codec: None, tags: &[], entry: None, writes: &[], queue: None }
     }
 
     /// The template of its keys.
@@ -48,6 +50,13 @@ impl Says {
     #[must_use]
     pub const fn entry(mut self, entry: &'static str) -> Self {
         self.entry = Some(entry);
+        self
+    }
+
+    /// The queue that it looks into before it loads.
+    #[must_use]
+    pub const fn queue(mut self, queue: &'static str) -> Self {
+        self.queue = Some(queue);
         self
     }
 

@@ -14,6 +14,7 @@ use crate::key::tag::Tag;
 use crate::key::typed;
 use crate::policy::outcome::{Outcome, Split, Value, unsplit};
 use crate::policy::rules::Rules;
+use crate::policy::site::Site;
 
 /// What `queue` and `write_behind` give: a queue of what the function returns.
 #[diagnostic::on_unimplemented(
@@ -118,6 +119,8 @@ pub struct Queueing<R, O, T> {
     entry: Option<Entry<T>>,
     tags: Result<Vec<String>>,
     unaccepted: fn(Error) -> R,
+    /// What reports tell of the function.
+    site: Option<&'static Site>,
 }
 
 impl<R, O, T> fmt::Debug for Queueing<R, O, T> {
@@ -129,11 +132,18 @@ impl<R, O, T> fmt::Debug for Queueing<R, O, T> {
 impl<R, O: Outcome<R>, T: Value> Queueing<R, O, T> {
     /// A write into this queue. `unaccepted` makes the function's error of one that is not accepted.
     pub fn new(outcome: O, queue: &WriteBehind<T>, unaccepted: fn(Error) -> R) -> Self {
-        Self { outcome, queue: queue.clone(), entry: None, tags: Ok(Vec::new()), unaccepted }
+        Self { outcome, queue: queue.clone(), entry: None, tags: Ok(Vec::new()), unaccepted, site: None }
+    }
+
+    /// The function, for reports. What its write evicts counts for that of the entry.
+    pub fn at(mut self, site: &'static Site) -> Self {
+        self.site = Some(site);
+        self
     }
 
     /// The entry that holds what is written.
     pub fn entry(mut self, entry: Entry<T>) -> Self {
+        self.site.iter().for_each(|site| entry.core().called_at(site));
         self.entry = Some(entry);
         self
     }

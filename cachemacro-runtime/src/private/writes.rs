@@ -27,7 +27,7 @@ pub struct Writes<'a, R, O: Outcome<R>> {
     effects: Effects<'a, R, O>,
     /// Which group is being added to.
     current: usize,
-    /// The site that the evicts are counted for.
+    /// The site that the evicts are counted for, and that reports tell of.
     site: Option<&'static Site>,
     /// What a sync function puts.
     here: Vec<PutHere<'a, O::Value>>,
@@ -73,6 +73,7 @@ impl<'a, R, O: Outcome<R>> Writes<'a, R, O> {
         O::Value: Value,
     {
         let Some(entry) = entry else { return self };
+        self.site.iter().for_each(|site| entry.core().called_at(site));
         let raw = match entry.keyed() {
             Ok(raw) => raw.clone(),
             Err(error) => {
@@ -131,6 +132,7 @@ impl<'a, R, O: Outcome<R>> Writes<'a, R, O> {
     {
         let Some(entry) = entry else { return self };
         let raw = entry.raw.clone();
+        self.site.iter().for_each(|site| raw.core.called_at(site));
         let pending = raw.is_active_put().then(|| raw.begin(entry.has_late_tags(&rules), true));
         let keep = Box::new(move |pending: &mut Pending, value: Option<&O::Value>| {
             entry.keep(pending, None, &rules, value)

@@ -96,6 +96,7 @@ const MOST_ROUNDS: u32 = 100;
 /// // What only some stores can do.
 /// assert!(store.changes().is_some() && store.immediate().is_some() && store.inspect().is_some() && store.streams().is_some() && store.queues().is_some());
 /// assert!(store.tracking().is_none() && store.documents().is_none() && store.raw_commands().is_none() && store.pool().is_none());
+/// assert!(store.refused().is_empty());
 /// store.close().await;
 /// # Ok(())
 /// # }
@@ -264,6 +265,11 @@ pub trait Store: Any + Send + Sync + fmt::Debug {
     /// The connections to the server, as they are now, where there are some.
     fn pool(&self) -> Option<Pool> {
         None
+    }
+
+    /// The commands that the server refused so far, because the user may not run them or because it does not have them.
+    fn refused(&self) -> Vec<String> {
+        Vec::new()
     }
 
     /// The breaker that keeps requests from this store while it fails, where there is one: see
@@ -454,6 +460,7 @@ pub trait Immediate: Send + Sync {
 /// let heads = inspect.heads(&[b"user:7"], 2).await?;
 /// assert_eq!(heads[0].as_ref().map(|(raw, length)| (&*raw.bytes, *length)), Some((&b"Ad"[..], 3)));
 /// assert_eq!(inspect.info().await?, None, "there is no server");
+/// assert!(!inspect.leaves_use_alone().await?, "it is not known to");
 /// # Ok(())
 /// # }
 /// ```
@@ -494,5 +501,13 @@ pub trait Inspect: Send + Sync {
     /// Where the store failed, or does not tell.
     async fn info(&self) -> Result<Option<String>> {
         Ok(None)
+    }
+
+    /// Whether a look leaves alone what the server knows of when entries were used, by which it makes room. False where that is not known.
+    ///
+    /// # Errors
+    /// Where the store failed.
+    async fn leaves_use_alone(&self) -> Result<bool> {
+        Ok(false)
     }
 }

@@ -1,6 +1,6 @@
 //! In debug builds a tag that is evicted, and that nobody makes, is warned of.
 
-use cachemacro::{Cache, cache_evict, cached};
+use cachemacro::{Cache, Policy, cache_evict, cached, record};
 use cachemacro_tests::Log;
 use tracing::Level;
 
@@ -25,6 +25,13 @@ async fn any(cache: &Cache, id: u64) -> u64 {
 #[cache_evict(tags = ["row", "row:{id}:of", "secret:{id}"], cache = cache)]
 async fn write(cache: &Cache, id: u64) {
     let _ = (cache, id);
+}
+
+#[cached(prefix = "sold", key = "{id}", recorded, cache = cache)]
+async fn sold(cache: &Cache, id: u64) -> u64 {
+    let _ = cache;
+    record(["db:sales"]);
+    id
 }
 
 const SAYS: &str = "is it misspelt?";
@@ -80,6 +87,25 @@ fn where_tags_may_be_any_nothing_is_warned_of() {
         row(&late, 1).await;
         drop(late.entry::<u8>("n", 1).with_late_tags());
         write(&late, 1).await;
+        assert_eq!(warned(&log), [""; 0]);
+    });
+}
+
+/// What loads record is in no template, so that a write to what one of them read is no mistake.
+#[test]
+fn where_loads_record_what_they_read_nothing_is_warned_of() {
+    let log = Log::default();
+    log.watch(async {
+        let cache = Cache::memory();
+        row(&cache, 1).await;
+        sold(&cache, 1).await;
+        cache.evict_tags(["db:sales"]).await.unwrap();
+        cache.evict_tags(["db:sales/7"]).await.unwrap();
+        let by_hand = Cache::memory();
+        row(&by_hand, 1).await;
+        let entry = by_hand.entry::<u64>("sold", 1).with_policy(Policy::new().recorded(true));
+        entry.get_or_load(async || 7).await;
+        by_hand.evict_tags(["db:sales"]).await.unwrap();
         assert_eq!(warned(&log), [""; 0]);
     });
 }

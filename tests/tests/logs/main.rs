@@ -2,6 +2,7 @@
 //!
 //! A binary of its own: where code first runs unwatched, its callsites may be off for good (`Log::watch`).
 
+mod reports;
 mod secrets;
 mod spans;
 

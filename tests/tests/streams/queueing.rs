@@ -165,6 +165,23 @@ fn some(name: &str) -> Result<Option<String>, Refused> {
     Ok(Some(name.to_owned()))
 }
 
+/// Tools are told whose entries a queue writes, and who looks into one.
+#[tokio::test]
+async fn a_report_tells_what_a_queue_writes_and_who_looks_into_it() {
+    let (one, ..) = two(&Rig::memory()).await;
+    one.name(7).await.expect("it is loaded");
+    one.rename(7, "Ada").await.expect("it is accepted");
+    one.remove(7, true).await.expect("it is accepted");
+    let report = one.cache.report();
+    let site = |name: &str| {
+        let site = report.sites.iter().find(|site| site.site.ends_with(name));
+        site.unwrap_or_else(|| panic!("{name}: {report:?}"))
+    };
+    assert_eq!(site("::rename").writes, ["queued user_entry", "tag user-lists", "tag named:{result}"]);
+    assert_eq!(site("::remove").writes, ["queued user_entry", "tag user-lists"]);
+    assert_eq!(site("::name").queue.as_deref(), Some("self.renames"));
+}
+
 async fn a_write_is_read_by_another_process_before_and_after_it_is_applied(rig: Rig) {
     let (one, other, database) = two(&rig).await;
     assert_eq!(other.name(7).await, some("old"));

@@ -31,7 +31,7 @@ pub mod faults;
 ///
 ///     pass_on!(self.inner: about, now, capture, lease, keep, write, evict, evict_prefix, health);
 ///     pass_on!(self.inner: time, connect, close, increment, changes, immediate, tracking, inspect, documents, raw_commands, streams,
-///         queues, pool, breaker, server, unreached);
+///         queues, pool, refused, breaker, server, unreached);
 /// }
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<()> {
@@ -207,6 +207,11 @@ macro_rules! __pass_on {
     (pool $self:ident $inner:tt) => {
         fn pool(&$self) -> ::core::option::Option<$crate::Pool> {
             $self.$inner.pool()
+        }
+    };
+    (refused $self:ident $inner:tt) => {
+        fn refused(&$self) -> ::std::vec::Vec<::std::string::String> {
+            $self.$inner.refused()
         }
     };
     (unreached $self:ident $inner:tt) => {

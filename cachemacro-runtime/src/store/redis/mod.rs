@@ -121,5 +121,5 @@ impl fmt::Debug for RedisStore {
 
 impl Store for RedisStore {
     crate::pass_on!(self.inner: about, now, read, capture, lease, keep, write, evict, evict_prefix, health, time, connect, close);
-    crate::pass_on!(self.inner: increment, changes, immediate, tracking, inspect, documents, raw_commands, streams, queues, pool, breaker, server, unreached);
+    crate::pass_on!(self.inner: increment, changes, immediate, tracking, inspect, documents, raw_commands, streams, queues, pool, refused, breaker, server, unreached);
 }

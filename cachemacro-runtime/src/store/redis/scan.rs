@@ -236,6 +236,16 @@ pub(super) async fn heads(
     Ok(heads)
 }
 
+/// Whether the server does as [`untouched`] says.
+pub(super) async fn leaves_use_alone(sender: &Sender) -> Result<bool> {
+    let both = |out: &mut Packed| {
+        untouched(out, "ON");
+        untouched(out, "OFF");
+    };
+    let replies = sender.many(both, Resend::WhereBroken).await?;
+    Ok(matches!(replies.first(), Some(Reply::Status(_))))
+}
+
 /// Whether the commands from here on leave alone what the server knows of when keys were used: a look must not keep alive what
 /// nobody else wants. A server before Redis 7.2 refuses, and so may rights: nothing depends on it.
 fn untouched(out: &mut Packed, on: &str) {

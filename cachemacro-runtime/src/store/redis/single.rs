@@ -234,6 +234,10 @@ impl Store for Single {
         Some(self.link().pool())
     }
 
+    fn refused(&self) -> Vec<String> {
+        self.link().dialer.lacking()
+    }
+
     fn unreached(&self, since: Instant) -> Option<Error> {
         let elsewhere = self.commands.replicas().map(|replicas| replicas.sender.link.unreached(since));
         if matches!(elsewhere, Some(None)) { None } else { self.link().unreached(since) }
@@ -277,5 +281,9 @@ impl Inspect for Single {
 
     async fn info(&self) -> Result<Option<String>> {
         self.commands.info().await.map(Some)
+    }
+
+    async fn leaves_use_alone(&self) -> Result<bool> {
+        scan::leaves_use_alone(&self.commands.sender).await
     }
 }

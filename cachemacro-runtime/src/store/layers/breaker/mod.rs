@@ -151,7 +151,7 @@ impl Drop for Asking<'_> {
 
 #[async_trait]
 impl Store for BreakerStore {
-    pass_on!(self.inner: about, now, health, connect, immediate, tracking, inspect, documents, raw_commands, streams, pool, server, unreached);
+    pass_on!(self.inner: about, now, health, connect, immediate, tracking, inspect, documents, raw_commands, streams, pool, refused, server, unreached);
 
     async fn read(&self, request: ReadRequest<'_>) -> Result<Read> {
         self.guard(is_short(request.keys.len() + request.versions.len()), self.inner.read(request)).await

@@ -353,7 +353,7 @@ fn ops_of_evict(request: EvictRequest<'_>) -> Vec<Op> {
 
 #[async_trait]
 impl Store for FaultStore {
-    pass_on!(self.inner: now, time, close, tracking, inspect, documents, raw_commands, streams, pool, breaker, server, unreached);
+    pass_on!(self.inner: now, time, close, tracking, inspect, documents, raw_commands, streams, pool, refused, breaker, server, unreached);
 
     fn queues(&self) -> Option<&dyn Queues> {
         self.inner.queues().is_some().then_some(self)

@@ -64,6 +64,13 @@ impl Inspect for Cluster {
         let told: Vec<String> = told.into_iter().collect::<Result<_>>()?;
         Ok(Some(told.join("\r\n")))
     }
+
+    async fn leaves_use_alone(&self) -> Result<bool> {
+        let layout = self.topology.known().await?;
+        let nodes = layout.nodes.iter().map(|node| scan::leaves_use_alone(&node.single.commands.sender));
+        let each: Vec<bool> = join_all(nodes).await.into_iter().collect::<Result<_>>()?;
+        Ok(each.into_iter().all(|leaves| leaves))
+    }
 }
 
 /// A namespace's documents are in one slot. While that is being moved, they are not there.

@@ -16,7 +16,7 @@ mod versions;
 mod watch;
 mod watches;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -531,6 +531,12 @@ impl Store for Cluster {
             all.last_failure = pool.last_failure.or(all.last_failure);
         }
         Some(all)
+    }
+
+    fn refused(&self) -> Vec<String> {
+        let layout = self.topology.now();
+        let all: BTreeSet<String> = layout.nodes.iter().flat_map(|node| node.single.refused()).collect();
+        all.into_iter().collect()
     }
 
     fn unreached(&self, since: Instant) -> Option<Error> {
