@@ -107,12 +107,11 @@ impl Fleet {
                     let is_known = |owner: &Owner<'_>| {
                         owner.stored == stored && owner.site.site == site.site && owner.ages == ages
                     };
-                    match owners.iter_mut().find(|owner| is_known(owner)) {
-                        Some(owner) => owner.processes += 1,
-                        None => {
-                            let parts = parts(site, rest);
-                            owners.push(Owner { site, stored, ages, parts, processes: 1 });
-                        }
+                    if let Some(owner) = owners.iter_mut().find(|owner| is_known(owner)) {
+                        owner.processes += 1;
+                    } else {
+                        let parts = parts(site, rest);
+                        owners.push(Owner { site, stored, ages, parts, processes: 1 });
                     }
                 }
             }

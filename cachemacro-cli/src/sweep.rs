@@ -187,7 +187,7 @@ mod tests {
             (&[], false),
         ] {
             let info: String =
-                policies.iter().map(|policy| format!("maxmemory_policy:{policy}\r\n")).collect();
+                policies.iter().flat_map(|policy| ["maxmemory_policy:", policy, "\r\n"]).collect();
             assert_eq!(makes_room_by_use(&info), by_use, "{policies:?}");
         }
     }

@@ -86,10 +86,7 @@ async fn saves(place: &Place) -> bool {
     let ask = ["CONFIG", "GET", "save"].map(Into::into).to_vec();
     // Any key will do, and on a cluster any node.
     let told = commands.send(&format!("{{{}:report}}", place.shown_namespace()), &[ask], true).await;
-    let pair = match told.ok().and_then(|mut answers| answers.pop()) {
-        Some(Answer::List(pair)) => pair,
-        _ => return false,
-    };
+    let Some(Answer::List(pair)) = told.ok().and_then(|mut answers| answers.pop()) else { return false };
     matches!(pair.get(1), Some(Answer::Text(points)) if !points.is_empty())
 }
 

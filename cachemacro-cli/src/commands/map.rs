@@ -15,23 +15,23 @@ use crate::{template, text};
 /// Who carries something, and who writes it.
 #[derive(Default)]
 struct Sides<'a> {
-    read_by: BTreeSet<&'a str>,
-    evicted_by: BTreeSet<&'a str>,
+    readers: BTreeSet<&'a str>,
+    evicts: BTreeSet<&'a str>,
     /// By whom a value is put there, at once or by a queue.
-    put_by: BTreeSet<&'a str>,
+    puts: BTreeSet<&'a str>,
 }
 
 impl<'a> Sides<'a> {
     fn is_written(&self) -> bool {
-        !self.evicted_by.is_empty() || !self.put_by.is_empty()
+        !self.evicts.is_empty() || !self.puts.is_empty()
     }
 
     fn written_by(&self) -> BTreeSet<&'a str> {
-        self.evicted_by.union(&self.put_by).copied().collect()
+        self.evicts.union(&self.puts).copied().collect()
     }
 
     fn written(&mut self, is_put: bool) -> &mut BTreeSet<&'a str> {
-        if is_put { &mut self.put_by } else { &mut self.evicted_by }
+        if is_put { &mut self.puts } else { &mut self.evicts }
     }
 }
 
@@ -98,7 +98,7 @@ impl<'a> Map<'a> {
         for site in sites() {
             for stored in &site.stored_as {
                 if let Some(sides) = map.prefixes.get_mut(stored.prefix.as_str()) {
-                    sides.read_by.insert(&site.site);
+                    sides.readers.insert(&site.site);
                 }
             }
         }
@@ -122,13 +122,13 @@ impl<'a> Map<'a> {
         for tag in &site.tags {
             if let Some(shape) = template::shape(tag) {
                 self.reads_variants |= template::is_variant(&shape);
-                self.tags.entry(shape).or_default().read_by.insert(name);
+                self.tags.entry(shape).or_default().readers.insert(name);
             } else {
                 self.unknown_read = true;
             }
         }
         if let Some(entry) = &site.entry {
-            self.entries.entry(entry).or_default().read_by.insert(name);
+            self.entries.entry(entry).or_default().readers.insert(name);
         }
     }
 
@@ -139,7 +139,7 @@ impl<'a> Map<'a> {
             "tag" => match template::shape(what) {
                 Some(shape) => {
                     self.evicts_variants |= template::is_variant(&shape);
-                    self.tags.entry(shape).or_default().evicted_by.insert(name);
+                    self.tags.entry(shape).or_default().evicts.insert(name);
                 }
                 None => self.unknown_evicted = true,
             },
@@ -149,13 +149,13 @@ impl<'a> Map<'a> {
             "entries" => {
                 let words = what.split(|c: char| !c.is_alphanumeric() && c != '_');
                 let named: BTreeSet<&str> = words
-                    .filter(|word| self.entries.get(word).is_some_and(|of| !of.read_by.is_empty()))
+                    .filter(|word| self.entries.get(word).is_some_and(|of| !of.readers.is_empty()))
                     .collect();
                 for entry in &named {
-                    self.entries.entry(*entry).or_default().evicted_by.insert(name);
+                    self.entries.entry(*entry).or_default().evicts.insert(name);
                 }
                 if named.is_empty() {
-                    self.expressions.entry(what).or_default().evicted_by.insert(name);
+                    self.expressions.entry(what).or_default().evicts.insert(name);
                 }
             }
             "prefix" | "key" | "put_key" => {
@@ -173,7 +173,7 @@ impl<'a> Map<'a> {
         let mut written = all.filter(|sides| sides.is_written());
         // A tag that was evicted by hand is in no attribute, and was counted.
         let was_evicted = site.figures.misses.get("tag_evicted").is_some_and(|count| *count > 0);
-        if written.any(|sides| sides.read_by.contains(name)) || site.queue.is_some() || was_evicted {
+        if written.any(|sides| sides.readers.contains(name)) || site.queue.is_some() || was_evicted {
             return Renewed::Surely;
         }
         if site.recorded {
@@ -188,7 +188,7 @@ impl<'a> Map<'a> {
     }
 
     fn has_orphans(&self) -> bool {
-        self.tags.iter().any(|(tag, sides)| sides.read_by.is_empty() && !self.may_be_read(tag))
+        self.tags.iter().any(|(tag, sides)| sides.readers.is_empty() && !self.may_be_read(tag))
     }
 
     /// Whether an expression may make this tag that no template makes, or a load record it.
@@ -204,7 +204,7 @@ impl<'a> Map<'a> {
     fn table(&self) -> Table {
         let mut table = Table::new(&["what", "name", "read_by", "evicted_by", "put_by", "note"]);
         for (tag, sides) in &self.tags {
-            let note = match (sides.read_by.is_empty(), sides.evicted_by.is_empty()) {
+            let note = match (sides.readers.is_empty(), sides.evicts.is_empty()) {
                 (true, _) if !self.may_be_read(tag) => "evicted, and no entry carries it",
                 (true, _) if self.recorded => "no template makes it; a recorded load may carry it",
                 (true, _) => "no template makes it; an expression may",
@@ -231,7 +231,7 @@ impl<'a> Map<'a> {
                 Renewed::Perhaps => "nothing but its TTL renews it, unless an expression does",
                 Renewed::Not => "nothing but its TTL renews it",
             };
-            let only = Sides { read_by: BTreeSet::from([*site]), ..Sides::default() };
+            let only = Sides { readers: BTreeSet::from([*site]), ..Sides::default() };
             table.row(row("function", site, &only, note));
         }
         table
@@ -247,7 +247,7 @@ impl<'a> Map<'a> {
             for by in sides.written_by() {
                 let _ = writeln!(out, "  {} -> {};", quoted(by), quoted(&name));
             }
-            for by in &sides.read_by {
+            for by in &sides.readers {
                 let _ = writeln!(out, "  {} -> {};", quoted(&name), quoted(by));
             }
         }
@@ -267,7 +267,7 @@ impl<'a> Map<'a> {
     /// Whether one side is lacking: nobody reads it, or nobody writes it while something that it is read by depends on that.
     fn is_one_sided(&self, sides: &Sides<'a>) -> bool {
         let is_renewed = |site: &&str| self.cached.get(site).is_some_and(|renewed| *renewed != Renewed::Not);
-        sides.read_by.is_empty() || !sides.is_written() && !sides.read_by.iter().all(is_renewed)
+        sides.readers.is_empty() || !sides.is_written() && !sides.readers.iter().all(is_renewed)
     }
 
     /// The same graph, drawn: who evicts or puts at the left, who reads at the right. What lacks one side is red.
@@ -275,7 +275,7 @@ impl<'a> Map<'a> {
         let between: Vec<(String, &Sides<'a>)> = self.between().collect();
         let sorted = |names: BTreeSet<&'a str>| names.into_iter().collect::<Vec<_>>();
         let left = sorted(between.iter().flat_map(|(_, sides)| sides.written_by()).collect());
-        let right = sorted(between.iter().flat_map(|(_, sides)| &sides.read_by).copied().collect());
+        let right = sorted(between.iter().flat_map(|(_, sides)| &sides.readers).copied().collect());
         let middle: Vec<&str> = between.iter().map(|(name, _)| name.as_str()).collect();
         let width = |names: &[&str]| {
             let longest = names.iter().map(|name| text::shown(name).chars().count()).max().unwrap_or(8);
@@ -296,7 +296,7 @@ impl<'a> Map<'a> {
                 .written_by()
                 .into_iter()
                 .map(|by| (x[0] + widths[0], place(&left, by), x[1], at))
-                .chain(sides.read_by.iter().map(|by| (x[1] + widths[1], at, x[2], place(&right, by))));
+                .chain(sides.readers.iter().map(|by| (x[1] + widths[1], at, x[2], place(&right, by))));
             for (from, above, to, below) in lines {
                 let (above, below, half) = (y(above) + BOX / 2, y(below) + BOX / 2, from.midpoint(to));
                 let _ = writeln!(
@@ -344,9 +344,9 @@ fn row(what: &str, name: &str, sides: &Sides<'_>, note: &str) -> Vec<Cell> {
     vec![
         what.into(),
         name.into(),
-        joined(&sides.read_by).into(),
-        joined(&sides.evicted_by).into(),
-        joined(&sides.put_by).into(),
+        joined(&sides.readers).into(),
+        joined(&sides.evicts).into(),
+        joined(&sides.puts).into(),
         note.into(),
     ]
 }

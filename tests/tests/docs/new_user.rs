@@ -48,10 +48,13 @@ impl Newcomer {
         let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let mut dependencies = dependencies.to_owned();
         for name in ["cachemacro", "cachemacro-http"] {
-            let path = workspace.join(name);
+            let path = workspace.join(name).display().to_string();
             dependencies = dependencies
-                .replace(&format!("{name} = \"0.1\""), &format!("{name} = {{ path = {path:?} }} # "))
-                .replace(&format!("{name} = {{ version = \"0.1\""), &format!("{name} = {{ path = {path:?}"));
+                .replace(&format!("{name} = \"0.1\""), &format!("{name} = {{ path = \"{path}\" }} # "))
+                .replace(
+                    &format!("{name} = {{ version = \"0.1\""),
+                    &format!("{name} = {{ path = \"{path}\""),
+                );
         }
         assert!(dependencies.contains("path") && !dependencies.contains("\"0.1\""), "{dependencies}");
         let krate = tempfile::tempdir().expect("a folder");

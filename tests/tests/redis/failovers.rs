@@ -186,7 +186,9 @@ async fn evicts_wait(settings: CacheBuilder, replicas: &[&RedisServer]) {
     for row in &rows {
         assert_eq!(row.get_or_load(async || 2).await, 1, "a hit");
     }
-    replicas.iter().for_each(|replica| replica.pause());
+    for replica in replicas {
+        replica.pause();
+    }
     let (key, tag, prefix) = tokio::join!(
         cache.evict_key("by-key", 1),
         cache.evict_tags(["rows"]),
@@ -198,7 +200,9 @@ async fn evicts_wait(settings: CacheBuilder, replicas: &[&RedisServer]) {
     assert_eq!(kept(&cache), Some(3));
     // Nobody else waits.
     assert_eq!(cache.get_or_load("other", 1, async || 7).await, 7);
-    replicas.iter().for_each(|replica| replica.resume());
+    for replica in replicas {
+        replica.resume();
+    }
     wait_until("they are sent again", DEADLINE, async || kept(&cache).is_none()).await;
     for row in &rows {
         assert_eq!(row.get_or_load(async || 2).await, 2, "{row:?}");
