@@ -49,8 +49,10 @@ pub(crate) struct Asked {
     pub(crate) credentials: Credentials,
     /// The request's user is part of the key.
     pub(crate) identified: bool,
-    /// The request may be answered from the cache, but its response is not stored, unless it demands that what is stored be newer.
+    /// The request may be answered from the cache, but its response is not stored, unless it is a part of a whole that is to be newer.
     pub(crate) reads_only: bool,
+    /// Its handler may be another than that of `GET`, of whose responses it makes none.
+    pub(crate) is_head: bool,
 }
 
 /// What the header section of a request has that decides what becomes of it.
@@ -160,7 +162,12 @@ pub(crate) async fn admit(
     if directives == Directives::Full && demand.no_store {
         return pass("no-store");
     }
-    let reads_only = parts.method == Method::HEAD || seen.range || demand.no_store;
+    let is_head = parts.method == Method::HEAD;
+    let reads_only = is_head || seen.range || demand.no_store;
+    if directives == Directives::Guarded && (is_head || demand.no_store) {
+        // What would be made for it is not stored, so what is stored would never be young enough, and each such request would be a run.
+        demand = Demand { no_cache: false, max_age: None, min_fresh: None, ..demand };
+    }
     let (url, rest) = {
         let path = original_uri(parts).path();
         (url_tag(key.host(), path), rest_tag(key.host(), path))
@@ -174,6 +181,9 @@ pub(crate) async fn admit(
         key = key.with_chosen(":within", Some(depth.0.to_string()));
     }
     for (name, offered) in rule.vary.iter().filter(|(_, offered)| !offered.is_empty()) {
+        if vary::names_too_many(&parts.headers, name) {
+            return pass("vary");
+        }
         let preferred = vary::preferred(&parts.headers, name, offered).map(str::to_owned);
         key = key.with_chosen(name.as_str(), preferred);
     }
@@ -209,6 +219,7 @@ pub(crate) async fn admit(
         credentials,
         identified: identity.is_some(),
         reads_only,
+        is_head,
     }))
 }
 

@@ -50,7 +50,8 @@ pub(crate) fn learn(
     let fits =
         recorded.and_then(|stored| if stored.weight() > most { Err(Unrecorded::Large) } else { Ok(()) });
     match fits {
-        Err(why) if why.lasts() => layer.http.uncacheable.add(mark),
+        // Of a URL with variants that says nothing of the others.
+        Err(why) if why.lasts() && plan.about.selecting.is_empty() => layer.http.uncacheable.add(mark),
         Ok(()) if !plan.keep.is_zero() => layer.http.uncacheable.remove(mark),
         _ => {}
     }

@@ -29,8 +29,8 @@ static RECORDED: LazyLock<Budget> = LazyLock::new(|| Budget::new(64 << 20));
 #[non_exhaustive]
 pub enum Directives {
     /// Directives count, with two limits: a response younger than a second serves whatever they demand, and `no-store` only keeps
-    /// this request's response from being stored, unless the request also demands a newer one than is stored: what is made for it takes
-    /// the place of that. So a stored URL costs the fleet one run of its handler a second, whatever clients send.
+    /// this request's response from being stored. What is not stored for a request renews nothing, so `HEAD`, and a request with
+    /// `no-store`, is answered by whatever is fresh. So a stored URL costs the fleet one run of its handler a second, whatever clients send.
     #[default]
     Guarded,
     /// No directive counts but `only-if-cached`.

@@ -135,6 +135,17 @@ impl Host {
         }
     }
 
+    /// The hosts whose URL a write may outdate: a handler may look at any that the request names.
+    pub(crate) fn written(&self, parts: &Parts) -> Vec<String> {
+        if *self == Self::Ignored {
+            return vec![String::new()];
+        }
+        let mut hosts: Vec<String> = fields_of(parts).chain([host(parts)]).collect();
+        hosts.sort_unstable();
+        hosts.dedup();
+        hosts
+    }
+
     /// What the lines of Host name, where that is not the host of the key alone. HTTP/2 has Host beside `:authority`, and HTTP/1 beside
     /// the host of an absolute URI; handlers look at either, and of several lines at any.
     fn differing(&self, parts: &Parts) -> Vec<String> {

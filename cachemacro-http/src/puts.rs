@@ -36,7 +36,8 @@ use crate::written::{Failing, Written, Wrote};
 /// Stores the response of a route that writes, after a 200 or 201, as that of the `GET` of its URL. Made by [`HttpCache::put`].
 ///
 /// Give it the rules of the `GET` route. Where the response cannot be stored, the URL is evicted: a response that is not for all users, a
-/// URL with a query, a handler that is dropped or panics. Other queries and variants of the URL are evicted in any case. Of two
+/// URL with a query, a handler that is dropped or panics; a request by HTTP/2, with a differing Host, or with `Forwarded`, `X-Forwarded-…`
+/// and its like, which has a response of its own, of which others are outdated too. Other queries and variants of the URL are evicted in any case. Of two
 /// requests that write at once, the one whose handler began last may store.
 ///
 /// ```

@@ -233,12 +233,12 @@ impl Seeker<'_> {
         }
         let found = self.read(entry, last).await?;
         let One::Vacant(None, Some((stored, age))) = &found else { return Ok(found) };
-        let demands = self.asked.guarded && !self.asked.demand.only_if_cached;
+        let demands = self.asked.guarded && !self.asked.demand.only_if_cached && !self.asked.is_head;
         if !demands || self.reuse(stored, *age) != Reuse::Demanded {
             return Ok(found);
         }
-        // What is stored already is made anew as for a request that stores: else each of these would be a run, and what is stored would
-        // never be young enough to answer them.
+        // A part of what is stored already: the whole is made anew as for a request that stores. Else each of these would be a run, and
+        // what is stored would never be young enough to answer them.
         Ok(match self.look(entry, last).await? {
             One::Vacant(_, None) => One::Vacant(None, None),
             looked => looked,
@@ -298,7 +298,8 @@ impl Seeker<'_> {
         let (stored, age) = &found;
         let reuse = self.reuse(stored, *age);
         let collapsed = self.is_newer_than_request(*age);
-        let refresh = if reuse == Reuse::WhileRevalidate { self.refresh(entry).await } else { None };
+        let refreshes = reuse == Reuse::WhileRevalidate && !self.asked.is_head;
+        let refresh = if refreshes { self.refresh(entry).await } else { None };
         Sought::Hit(Box::new(Hit { found, refresh, collapsed }))
     }
 

@@ -193,9 +193,7 @@ impl<S> Run<S> {
         if asked.demand.only_if_cached {
             return Ok(answer::only_if_cached(&self.layer, &self.route, &errand.report));
         }
-        let is_whole_for_head = parts.method == Method::HEAD && errand.vacancy.is_some();
-        let response = self.load(*asked, parts, body, errand).await?;
-        Ok(if is_whole_for_head { response.map(|_| CacheBody::empty()) } else { response })
+        self.load(*asked, parts, body, errand).await
     }
 
     /// Sends the request on and its response back.
@@ -265,7 +263,7 @@ impl<S> Run<S> {
         if let Some(vacancy) = hit.refresh {
             let (mut parts, mut asked) = (parts.clone(), asked.clone());
             // The run is the cache's own, whatever the request is.
-            (parts.method, asked.reads_only) = (Method::GET, false);
+            asked.reads_only = false;
             revalidate::ask_for_all(&mut parts.headers);
             let route = Arc::new(self.route.beside());
             let run = Self { inner: self.inner.clone(), layer: self.layer.clone(), route };
@@ -336,7 +334,6 @@ impl<S> Run<S> {
         let mut asks = false;
         if fills {
             // The whole response is to be stored, so the client's own conditions and ranges are not sent on.
-            sent.method = Method::GET;
             asks = match &stored_head {
                 Some((_, stored)) if self.layer.rule.origin.is_some() => {
                     revalidate::ask_about(&mut sent.headers, stored)
@@ -349,9 +346,7 @@ impl<S> Run<S> {
         }
         let again = asks.then(|| sent.clone());
         let renews = match &errand.old {
-            Some(_) if !fills && parts.method == Method::HEAD => {
-                right_to_renew(&self.layer, &self.route, &asked, errand.slot).await
-            }
+            Some(_) if asked.is_head => right_to_renew(&self.layer, &self.route, &asked, errand.slot).await,
             _ => None,
         };
         let mut called = Instant::now();

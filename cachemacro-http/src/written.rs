@@ -118,7 +118,8 @@ impl Written {
         let uri = original_uri(parts).clone();
         let host = host(parts);
         let keyed = http.settings.host.of(parts).unwrap_or_else(|| host.clone());
-        let tags = vec![url_tag(&keyed, uri.path())];
+        let hosts = http.settings.host.written(parts);
+        let tags = hosts.iter().map(|host| url_tag(host, uri.path())).collect();
         let guard = Guard { cache: http.cache.clone(), route: route.clone(), tags };
         Self { guard, host, keyed, uri, reads_groups: false }
     }

@@ -16,10 +16,25 @@ pub(crate) fn names(headers: &HeaderMap) -> Option<Vec<HeaderName>> {
     Some(names)
 }
 
-/// The value of a field by which requests are compared, in normal form; `None` where the request has none.
+/// So many members of a list with weights are understood. No client has more to say, and each is compared with each.
+const MOST_MEMBERS: usize = 64;
+
+/// Whether the field has more members than are understood.
+pub(crate) fn names_too_many(request: &HeaderMap, name: &HeaderName) -> bool {
+    joined(request, name).is_some_and(|value| has_too_many(&value))
+}
+
+fn has_too_many(value: &[u8]) -> bool {
+    split(value, b',').nth(MOST_MEMBERS).is_some()
+}
+
+/// The value of a field by which requests are compared, in normal form; `None` where the request has none. A value with more members than
+/// are understood is compared as it is, and equals none with fewer.
 pub(crate) fn selecting(request: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
     let value = joined(request, name)?;
-    Some(if *name == ACCEPT_ENCODING {
+    Some(if has_too_many(&value) {
+        value.into()
+    } else if *name == ACCEPT_ENCODING {
         encodings(&value)
     } else if *name == ACCEPT_LANGUAGE {
         languages(&value)
@@ -28,7 +43,8 @@ pub(crate) fn selecting(request: &HeaderMap, name: &HeaderName) -> Option<Vec<u8
     })
 }
 
-/// The first of `offered` that the field prefers; `None` where it takes none of them, or the request has no such field.
+/// The first of `offered` that the field prefers; `None` where it takes none of them, or the request has no such field. It has not
+/// [too many](names_too_many) members.
 pub(crate) fn preferred<'a>(
     request: &HeaderMap,
     name: &HeaderName,
@@ -178,6 +194,25 @@ mod tests {
         ] {
             assert_eq!(normal(name, &[one]), normal(name, &[other]), "{name}: {one}");
         }
+    }
+
+    #[test]
+    fn more_members_than_anybody_sends_are_compared_as_they_are() {
+        let list = |count: usize, refused: usize| {
+            let taken = (0..count).map(|at| format!("a-{at}"));
+            taken.chain((0..refused).map(|at| format!("b-{at};q=0"))).collect::<Vec<_>>().join(",")
+        };
+        for name in ["accept-language", "accept-encoding"] {
+            let (most, more) = (list(MOST_MEMBERS, 0), list(MOST_MEMBERS, 1));
+            let header = HeaderName::from_static(name);
+            assert!(!names_too_many(&request(name, &[&most]), &header));
+            assert!(names_too_many(&request(name, &[&more]), &header));
+            assert_eq!(normal(name, &[&more]), more, "as it is");
+            assert_ne!(normal(name, &[&more]), normal(name, &[&most]));
+        }
+        // 32 KiB of them cost no more than reading them.
+        let many = list(2_000, 2_000);
+        assert_eq!(normal("accept-language", &[&many]), many);
     }
 
     #[test]

@@ -15,8 +15,15 @@ use crate::document::Document;
 /// let place = cachemacro_search::Place::new("1700000000000-0");
 /// assert_eq!(place.as_str(), "1700000000000-0");
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Place(Box<str>);
+
+/// Not its text, which may be a key.
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Place").finish_non_exhaustive()
+    }
+}
 
 impl Place {
     /// The place that an index calls so.

@@ -214,7 +214,7 @@ impl Search {
     }
 
     /// Compares by so many of the most frequent words of a prefix alone. That loses much where words are names: of airports with one typo the
-    /// first ten had 20 % by a thousand words, and 62 % by all. Default: all words.
+    /// first ten had 20 % by a thousand words, and 62 % by all. Default: all words; questions of `similar` are compared by all in any case.
     ///
     /// ```
     /// let search = cachemacro_search::Search::new().with_max_features(1_000);
@@ -268,8 +268,10 @@ impl Search {
     /// ```
     pub fn stats(&self) -> SearchStats {
         let mut stats = SearchStats { waiting: self.queue.waiting() as u64, ..self.counts.snapshot() };
-        let spaces = self.spaces.lock().unwrap_or_else(PoisonError::into_inner);
-        for space in spaces.values() {
+        // Nobody who searches waits for this to look at a mirror.
+        let spaces: Vec<_> =
+            self.spaces.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        for space in spaces {
             stats.unread += space.searcher.unread();
             let (documents, left) = space.searcher.search(|mirror| (mirror.len(), mirror.left()));
             stats.documents += documents as u64;
@@ -306,8 +308,9 @@ impl Search {
         }
         let mirror = Mirror::with_limit(self.documents).unwrap_or_default().with_bytes(self.most_bytes(name));
         let mirror = match self.max_features {
-            Some(words) => mirror.with_max_features(words),
-            None => mirror,
+            // Two questions that differ in a rare word would be the same.
+            Some(words) if !is_of_questions(name) => mirror.with_max_features(words),
+            _ => mirror,
         };
         let space = Arc::new(Space::new(name, mirror));
         spaces.insert(name.to_owned(), space.clone());

@@ -125,6 +125,24 @@ impl Rig {
     }
 }
 
+/// Or each later write would read them.
+#[tokio::test]
+async fn what_a_writer_has_evicted_is_deleted_before_the_next_round() {
+    let rig = Rig::new().await;
+    rig.outbox.poll(Duration::from_secs(3_600));
+    for n in 0..5 {
+        for icao in AIRPORTS {
+            let write = sqlx::query("UPDATE airports SET name = ? WHERE icao = ?").bind(n).bind(icao);
+            write.execute(&rig.db).await.expect("a row");
+        }
+        let began = Instant::now();
+        while rig.waiting().await > 0 {
+            assert!(began.elapsed() < Duration::from_secs(20), "they stay");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
 const AIRPORTS: [&str; 3] = ["EGLL", "EGKK", "EDDF"];
 
 #[tokio::test]

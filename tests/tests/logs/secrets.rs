@@ -312,8 +312,8 @@ fn texts_that_are_searched_are_told_nobody() {
     use std::sync::Arc;
 
     use cachemacro_search::{
-        Analyzer, Document, Follower, Index as _, MemoryIndex, Mirror, Page, Query, Search, SearchCache as _,
-        StoreIndex,
+        Analyzer, Document, Follower, Index as _, MemoryIndex, Mirror, Page, Place, Query, Search,
+        SearchCache as _, StoreIndex,
     };
 
     collect();
@@ -369,7 +369,10 @@ fn texts_that_are_searched_are_told_nobody() {
             let follower = Follower::new("space", mirror);
             let searcher = follower.searcher();
             searcher.forget(CANARY);
-            assert_discreet(&format!("{pages:?} {document:?} {query:?} {found:?} {follower:?} {searcher:?}"));
+            let place = Place::new(CANARY);
+            assert_discreet(&format!(
+                "{place:?} {pages:?} {document:?} {query:?} {found:?} {follower:?} {searcher:?}"
+            ));
             unwrapped(cache.search("none").fuzzy(CANARY).run::<String>().await);
             unwrapped(cache.search("canaries").fuzzy(CANARY).threshold(7.0).run::<String>().await);
         }

@@ -65,6 +65,11 @@ async fn coded(icao: &str) -> Option<Airport> {
     Airport::known(icao)
 }
 
+#[cached(prefix = "questions", similar = question, threshold = 0.9, scope = "shared")]
+async fn asked(question: &str) -> String {
+    question.to_owned()
+}
+
 const ALL: [&str; 4] = ["EGLL", "EGKK", "EDDB", "LSZH"];
 
 /// One process, with what is beside its cache.
@@ -300,7 +305,35 @@ async fn texts_are_taken_apart_as_it_is_said(rig: Rig) {
     }
 }
 
+/// Words that are not among the most frequent count for nothing, but in questions, which they tell apart.
+async fn words_that_are_rare_may_count_for_nothing(rig: Rig) {
+    let index = Arc::new(MemoryIndex::new());
+    let few = Process::with(&rig, &index, |search| search.with_max_features(1));
+    let all = Process::of(&rig, &index);
+    let rules = EntryRules::none().search(|name: &String| vec![name.clone()]);
+    for (n, text) in ["common berlin", "common bern", "common basel"].into_iter().enumerate() {
+        few.cache
+            .entry::<String>("frequent", n)
+            .with_rules(rules)
+            .set(&text.to_owned())
+            .await
+            .expect("stored");
+    }
+    few.written().await;
+    let best = async |process: &Process| {
+        let asked = process.cache.search("frequent").vector("common bern").limit(1);
+        let found = asked.run_by(|name: &String| vec![name.clone()]).await.expect("searched");
+        (found[0].value.clone(), found[0].score)
+    };
+    assert_eq!(best(&few).await, ("common berlin".to_owned(), 1.0), "all are alike, and it is the first");
+    assert_eq!(best(&all).await.0, "common bern");
+    few.cache.scope(asked("airports near Berlin")).await;
+    few.written().await;
+    assert_eq!(few.cache.scope(asked("airports near Bern")).await, "airports near Bern");
+}
+
 on_both_stores!(
+    words_that_are_rare_may_count_for_nothing,
     what_has_ended_is_not_found,
     what_is_searched_and_what_is_not_is_counted,
     texts_are_taken_apart_as_it_is_said,

@@ -7,10 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use cachemacro::{Cache, PartHealth, Removals};
-use futures_util::future::select;
+use futures_util::future::{Either, select};
 use tokio::sync::Notify;
 
-use crate::sql::footprint::MOST_ROWS;
 use crate::tags::{all, changed_tags};
 use crate::watched::outbox::store::{BACKLOG, Changed, Looked, Noted, Store, changed};
 
@@ -34,9 +33,9 @@ pub(crate) struct Draining {
     poll: Mutex<Duration>,
 }
 
-/// So many rows do not wait for the next round to be deleted: each write reads them, and of twice as many of one table keys are noted no more.
-/// Fewer do wait. A round for each write would be a second write that the first one's connection has to wait for.
-const CROWDED: usize = MOST_ROWS / 2;
+/// So long rows of a writer wait for others before they are deleted. A round for each write would be a second write, for which the next one's
+/// connection has to wait; and rows that stay for long would be evicted by other processes too, and keep keys from being noted.
+const GATHERS: Duration = Duration::from_millis(20);
 
 /// How often the outbox is asked where nobody says otherwise.
 const POLL: Duration = Duration::from_millis(250);
@@ -136,10 +135,10 @@ impl Draining {
         self.evicted.fetch_add(undeleted.len().saturating_sub(before) as u64, Ordering::Relaxed);
     }
 
-    /// The same of a writer, which leaves it to the drainer to delete them: in its next round, or soon where there are many.
+    /// The same of a writer, which leaves it to the drainer to delete them, soon.
     pub(crate) fn evicted_by_writer(&self, ids: &[String]) {
-        self.evicted(ids);
-        if ids.len() >= CROWDED {
+        if !ids.is_empty() {
+            self.evicted(ids);
             self.soon.notify_one();
         }
     }
@@ -251,6 +250,8 @@ impl Draining {
         let poll = *self.poll.lock().unwrap_or_else(PoisonError::into_inner);
         let soon = pin!(self.soon.notified());
         let woken = select(soon, self.store.woken());
-        let _ = tokio::time::timeout(poll, woken).await;
+        if let Ok(Either::Left(_)) = tokio::time::timeout(poll, woken).await {
+            tokio::time::sleep(GATHERS.min(poll)).await;
+        }
     }
 }
