@@ -155,19 +155,13 @@ pub(crate) async fn admit(
         return pass("host");
     };
     let directives = layer.http.directives_for(parts);
-    let mut demand = if seen.directives { Demand::of(&parts.headers) } else { Demand::default() };
-    if directives == Directives::Ignore {
-        demand = Demand { only_if_cached: demand.only_if_cached, ..Demand::default() };
-    }
+    let is_head = parts.method == Method::HEAD;
+    let demand = if seen.directives { Demand::of(&parts.headers) } else { Demand::default() };
+    let demand = counting(demand, directives, is_head);
     if directives == Directives::Full && demand.no_store {
         return pass("no-store");
     }
-    let is_head = parts.method == Method::HEAD;
     let reads_only = is_head || seen.range || demand.no_store;
-    if directives == Directives::Guarded && (is_head || demand.no_store) {
-        // What would be made for it is not stored, so what is stored would never be young enough, and each such request would be a run.
-        demand = Demand { no_cache: false, max_age: None, min_fresh: None, ..demand };
-    }
     let (url, rest) = {
         let path = original_uri(parts).path();
         (url_tag(key.host(), path), rest_tag(key.host(), path))
@@ -221,6 +215,18 @@ pub(crate) async fn admit(
         reads_only,
         is_head,
     }))
+}
+
+/// What counts of what a request demands.
+fn counting(demand: Demand, directives: Directives, is_head: bool) -> Demand {
+    match directives {
+        Directives::Ignore => Demand { only_if_cached: demand.only_if_cached, ..Demand::default() },
+        // What would be made for it is not stored, so what is stored would never be young enough, and each such request would be a run.
+        Directives::Guarded if is_head || demand.no_store => {
+            Demand { no_cache: false, max_age: None, min_fresh: None, ..demand }
+        }
+        Directives::Guarded | Directives::Full => demand,
+    }
 }
 
 /// About how many bytes a header section has.

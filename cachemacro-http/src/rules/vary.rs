@@ -33,7 +33,7 @@ fn has_too_many(value: &[u8]) -> bool {
 pub(crate) fn selecting(request: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
     let value = joined(request, name)?;
     Some(if has_too_many(&value) {
-        value.into()
+        value
     } else if *name == ACCEPT_ENCODING {
         encodings(&value)
     } else if *name == ACCEPT_LANGUAGE {
