@@ -7,7 +7,7 @@ use crate::handle::CacheHandle;
 use crate::http_cache::Directives;
 use crate::judged::Judged;
 use crate::key::{ResponseKey, original_uri, rest_tag, url_tag};
-use crate::route::CacheLayer;
+use crate::route::{CacheLayer, Rule};
 use crate::rules::reusable::Demand;
 use crate::rules::status::Forward;
 use crate::rules::storable::Credentials;
@@ -174,13 +174,7 @@ pub(crate) async fn admit(
         // No header field has a name with a colon, so this cannot be mistaken for one.
         key = key.with_chosen(":within", Some(depth.0.to_string()));
     }
-    for (name, offered) in rule.vary.iter().filter(|(_, offered)| !offered.is_empty()) {
-        if vary::names_too_many(&parts.headers, name) {
-            return pass("vary");
-        }
-        let preferred = vary::preferred(&parts.headers, name, offered).map(str::to_owned);
-        key = key.with_chosen(name.as_str(), preferred);
-    }
+    let Some(key) = with_preferences(key, rule, &parts.headers) else { return pass("vary") };
     let of_user = !rule.public && identity.is_none() && layer.http.has_credentials(parts);
     let credentials = if of_user && rule.trusts_no_one() {
         if layer.http.has_session(parts) { Credentials::Cookie } else { Credentials::Authorization }
@@ -215,6 +209,18 @@ pub(crate) async fn admit(
         reads_only,
         is_head,
     }))
+}
+
+/// Adds what the request prefers of what is offered; `None` where a field has more members than are understood.
+fn with_preferences(mut key: ResponseKey, rule: &Rule, headers: &HeaderMap) -> Option<ResponseKey> {
+    for (name, offered) in rule.vary.iter().filter(|(_, offered)| !offered.is_empty()) {
+        if vary::names_too_many(headers, name) {
+            return None;
+        }
+        let preferred = vary::preferred(headers, name, offered).map(str::to_owned);
+        key = key.with_chosen(name.as_str(), preferred);
+    }
+    Some(key)
 }
 
 /// What counts of what a request demands.

@@ -38,7 +38,7 @@ pub struct Document {
     pub(crate) text: Option<Box<str>>,
 }
 
-/// Neither words nor vectors are shown.
+/// Neither words nor vectors are shown, nor the key: that of a question holds its text.
 impl fmt::Debug for Document {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Document").finish_non_exhaustive()
@@ -66,7 +66,7 @@ impl Document {
     /// use cachemacro_search::{Analyzer, Document};
     ///
     /// let document = Document::of("airport:EGLL", &["London Heathrow", "EGLL"], &Analyzer::new())?;
-    /// assert_eq!(format!("{document:?}"), r#"Document { key: "airport:EGLL", .. }"#);
+    /// assert_eq!(format!("{document:?}"), "Document { .. }");
     /// # Ok::<(), cachemacro_search::Error>(())
     /// ```
     pub fn of(key: &str, texts: &[&str], words: &Analyzer) -> Result<Self, Error> {
@@ -242,6 +242,6 @@ mod tests {
     fn nothing_of_texts_and_vectors_is_shown() {
         let document =
             Document::of("k", &["secret"], &Analyzer::new()).and_then(|it| it.with_vector(vec![0.5]));
-        assert_eq!(format!("{:?}", document.expect("acceptable")), r#"Document { key: "k", .. }"#);
+        assert_eq!(format!("{:?}", document.expect("acceptable")), "Document { .. }");
     }
 }

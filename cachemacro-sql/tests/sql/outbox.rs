@@ -129,7 +129,7 @@ impl Rig {
 #[tokio::test]
 async fn what_a_writer_has_evicted_is_deleted_before_the_next_round() {
     let rig = Rig::new().await;
-    rig.outbox.poll(Duration::from_secs(3_600));
+    rig.outbox.poll(Duration::from_hours(1));
     for n in 0..5 {
         for icao in AIRPORTS {
             let write = sqlx::query("UPDATE airports SET name = ? WHERE icao = ?").bind(n).bind(icao);
