@@ -3,7 +3,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
@@ -40,11 +40,15 @@ fn steps() -> Vec<(String, String)> {
 /// A crate outside of the workspace, and `cargo` on it.
 struct Newcomer {
     krate: tempfile::TempDir,
+    /// Different ones share what is compiled of their dependencies.
+    name: &'static str,
 }
+
+const TARGET: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/new_user");
 
 impl Newcomer {
     /// With these dependencies, as the documentation writes them, and these files of source.
-    fn new(dependencies: &str, sources: &[(&str, &str)]) -> Self {
+    fn new(name: &'static str, dependencies: &str, sources: &[(&str, &str)]) -> Self {
         let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let mut dependencies = dependencies.to_owned();
         for name in ["cachemacro", "cachemacro-http"] {
@@ -58,7 +62,7 @@ impl Newcomer {
         }
         assert!(dependencies.contains("path") && !dependencies.contains("\"0.1\""), "{dependencies}");
         let krate = tempfile::tempdir().expect("a folder");
-        let manifest = format!("[package]\nname = \"newcomer\"\nedition = \"2024\"\n{dependencies}");
+        let manifest = format!("[package]\nname = \"{name}\"\nedition = \"2024\"\n{dependencies}");
         fs::write(krate.path().join("Cargo.toml"), manifest).expect("written");
         // The versions that the tests were built with, so that nothing is fetched.
         fs::copy(workspace.join("Cargo.lock"), krate.path().join("Cargo.lock")).expect("copied");
@@ -66,7 +70,13 @@ impl Newcomer {
         for (file, source) in sources {
             fs::write(krate.path().join("src").join(file), source).expect("written");
         }
-        Self { krate }
+        Self { krate, name }
+    }
+
+    /// The program, once it was built.
+    fn program(&self) -> PathBuf {
+        let name = format!("{}{}", self.name, std::env::consts::EXE_SUFFIX);
+        Path::new(TARGET).join("debug").join(name)
     }
 
     fn cargo(&self, verb: &str) -> Command {
@@ -74,7 +84,7 @@ impl Newcomer {
         without_settings(&mut command)
             .args([verb, "--quiet", "--offline", "--manifest-path"])
             .arg(self.krate.path().join("Cargo.toml"))
-            .args(["--target-dir", concat!(env!("CARGO_TARGET_TMPDIR"), "/new_user")])
+            .args(["--target-dir", TARGET])
             .env("RUSTFLAGS", "-D warnings")
             // Nobody looks into it with a debugger.
             .env("CARGO_PROFILE_DEV_DEBUG", "false");
@@ -89,7 +99,7 @@ fn the_first_steps_lead_to_a_program_that_runs() {
     };
     assert_eq!([toml, rust, also_rust], ["toml", "rust", "rust"]);
     let (main, further) = (format!("mod step3;\n{main}"), format!("#![allow(dead_code)]\n{further}"));
-    let newcomer = Newcomer::new(dependencies, &[("main.rs", &main), ("step3.rs", &further)]);
+    let newcomer = Newcomer::new("newcomer", dependencies, &[("main.rs", &main), ("step3.rs", &further)]);
     let run = newcomer.cargo("run").output().expect("cargo is there");
     let said = String::from_utf8_lossy(&run.stderr);
     assert!(run.status.success(), "{said}");
@@ -137,11 +147,14 @@ fn a_service_with_the_layer_is_cached_evicted_and_outlives_its_redis() {
     let namespace = namespace();
     let program = of("rust").replace("127.0.0.1:3000", &format!("127.0.0.1:{port}"));
     assert!(program.contains(&port.to_string()));
-    let newcomer = Newcomer::new(of("toml"), &[("main.rs", &program)]);
+    let newcomer = Newcomer::new("service", of("toml"), &[("main.rs", &program)]);
     let built = newcomer.cargo("build").output().expect("cargo is there");
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    let mut run = newcomer.cargo("run");
-    run.env("REDIS_URL", server.url()).env("CACHEMACRO_NAMESPACE", &namespace).stdin(Stdio::null());
+    let mut run = Command::new(newcomer.program());
+    without_settings(&mut run)
+        .env("REDIS_URL", server.url())
+        .env("CACHEMACRO_NAMESPACE", &namespace)
+        .stdin(Stdio::null());
     let _service = Ended(run.spawn().expect("it is built"));
     let began = Instant::now();
     let told = |path: &str, headers: &str| loop {
