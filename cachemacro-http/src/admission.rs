@@ -8,14 +8,12 @@ use crate::http_cache::Directives;
 use crate::judged::Judged;
 use crate::key::{ResponseKey, original_uri, rest_tag, url_tag};
 use crate::route::{CacheLayer, Rule};
+use crate::rules::fields::{MOST_SECTION_BYTES, line_bytes};
 use crate::rules::reusable::Demand;
 use crate::rules::status::Forward;
 use crate::rules::storable::Credentials;
 use crate::rules::vary;
 use crate::template;
-
-/// Header sections of more bytes are not stored, and neither are the responses to them.
-pub(crate) const MOST_HEADER_BYTES: usize = 32 << 10;
 
 /// What becomes of a request.
 pub(crate) enum Admission {
@@ -82,7 +80,7 @@ impl Seen {
     pub(crate) fn each(headers: &HeaderMap, mut keyed: impl FnMut(&HeaderName, &[u8])) -> Self {
         let mut seen = Self::default();
         for (name, value) in headers {
-            seen.bytes += name.as_str().len() + value.len() + 4;
+            seen.bytes += line_bytes(name, value);
             match name.as_str() {
                 "host" | "x-forwarded-host" | "x-forwarded-proto" | "x-forwarded-prefix" | "forwarded"
                 | "x-original-url" | "x-rewrite-url" => keyed(name, value.as_bytes()),
@@ -141,7 +139,7 @@ pub(crate) async fn admit(
     if seen.precondition {
         return pass("precondition");
     }
-    if seen.bytes > MOST_HEADER_BYTES {
+    if seen.bytes > MOST_SECTION_BYTES {
         return pass("header-size");
     }
     if !judged.is_let_in(rule, parts) {
@@ -233,9 +231,4 @@ fn counting(demand: Demand, directives: Directives, is_head: bool) -> Demand {
         }
         Directives::Guarded | Directives::Full => demand,
     }
-}
-
-/// About how many bytes a header section has.
-pub(crate) fn header_bytes(headers: &HeaderMap) -> usize {
-    Seen::of(headers).bytes
 }

@@ -14,11 +14,10 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, timeout_at};
 
+use crate::rules::fields::{MOST_SECTION_BYTES, section_bytes};
+
 /// Used for deadlines that are too far away for a clock to represent.
 const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
-
-/// Trailers of more bytes are not recorded.
-const MOST_TRAILER_BYTES: usize = 32 << 10;
 
 /// The body of a response: stored bytes, or the handler's own.
 ///
@@ -255,11 +254,6 @@ impl Drop for Recording {
     }
 }
 
-/// About how many bytes trailers have.
-fn bytes_of(trailers: &HeaderMap) -> usize {
-    trailers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
-}
-
 impl Recording {
     fn new(limit: usize, budget: Budget) -> Self {
         Self { frames: VecDeque::new(), trailers: HeaderMap::new(), length: 0, held: 0, limit, budget }
@@ -275,8 +269,8 @@ impl Recording {
             self.length += data.len();
             self.frames.push_back(data.clone());
         } else if let Some(trailers) = frame.trailers_ref() {
-            let bytes = bytes_of(trailers);
-            if bytes_of(&self.trailers).saturating_add(bytes) > MOST_TRAILER_BYTES {
+            let bytes = section_bytes(trailers);
+            if section_bytes(&self.trailers).saturating_add(bytes) > MOST_SECTION_BYTES {
                 return Err(Unrecorded::Large);
             }
             self.hold(bytes)?;

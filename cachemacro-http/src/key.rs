@@ -127,11 +127,7 @@ impl Host {
         match self {
             Self::Ignored => Some(String::new()),
             Self::Keyed => Some(host(parts)),
-            Self::Allowed(hosts) => {
-                let host = host(parts);
-                let mut named = fields_of(parts).chain([host.clone()]);
-                named.all(|named| hosts.contains(&named)).then_some(host)
-            }
+            Self::Allowed(hosts) => named(parts).all(|named| hosts.contains(&named)).then(|| host(parts)),
         }
     }
 
@@ -140,7 +136,7 @@ impl Host {
         if *self == Self::Ignored {
             return vec![String::new()];
         }
-        let mut hosts: Vec<String> = fields_of(parts).chain([host(parts)]).collect();
+        let mut hosts: Vec<String> = named(parts).collect();
         hosts.sort_unstable();
         hosts.dedup();
         hosts
@@ -169,6 +165,11 @@ pub(crate) fn host(parts: &Parts) -> String {
 /// What each line of Host names, in lower case.
 fn fields_of(parts: &Parts) -> impl Iterator<Item = String> {
     parts.headers.get_all(header::HOST).iter().map(|host| text(host.as_bytes()).to_ascii_lowercase())
+}
+
+/// All hosts that a request names: a handler may look at any.
+fn named(parts: &Parts) -> impl Iterator<Item = String> {
+    fields_of(parts).chain([host(parts)])
 }
 
 /// The URI before a router took a prefix off.

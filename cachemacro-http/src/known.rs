@@ -6,11 +6,12 @@
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method};
 
-use crate::admission::{MOST_HEADER_BYTES, Seen};
+use crate::admission::Seen;
 use crate::handle::CacheHandle;
 use crate::judged::Judged;
 use crate::key::{digest, original_uri};
 use crate::route::CacheLayer;
+use crate::rules::fields::MOST_SECTION_BYTES;
 use crate::rules::vary;
 use crate::stats::path_of;
 use crate::template::PathParams;
@@ -45,7 +46,7 @@ impl Known {
         let Seen { bytes, upgrade, overridden, precondition, range, directives, authorization, cookie } =
             seen;
         let is_barred = upgrade || overridden || precondition || range || directives;
-        if is_barred || bytes > MOST_HEADER_BYTES {
+        if is_barred || bytes > MOST_SECTION_BYTES {
             return None;
         }
         let of_users = !rule.public && rule.identity.is_none();

@@ -7,7 +7,7 @@ use cachemacro::Gathered;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode, request, response};
 
-use crate::admission::{Asked, MOST_HEADER_BYTES, header_bytes};
+use crate::admission::Asked;
 use crate::duration::millis;
 use crate::handle::Said;
 use crate::http_cache::Settings;
@@ -146,7 +146,7 @@ pub(crate) fn plan(
         return Err(Refusal::NoStore);
     }
     if rule.unless.as_ref().is_some_and(|unless| unless(response))
-        || header_bytes(headers) > MOST_HEADER_BYTES
+        || fields::section_bytes(headers) > fields::MOST_SECTION_BYTES
     {
         return Err(Refusal::Rule);
     }

@@ -233,7 +233,7 @@ impl Seeker<'_> {
         }
         let found = self.read(entry, last).await?;
         let One::Vacant(None, Some((stored, age))) = &found else { return Ok(found) };
-        let demands = self.asked.guarded && !self.asked.demand.only_if_cached && !self.asked.is_head;
+        let demands = self.asked.guarded && !self.asked.demand.only_if_cached;
         if !demands || self.reuse(stored, *age) != Reuse::Demanded {
             return Ok(found);
         }

@@ -1,6 +1,20 @@
-//! Lists in header fields: members between commas, across the lines of one name, with quoted strings kept whole.
+//! Lists in header fields: members between commas, across the lines of one name, with quoted strings kept whole. And how large a section of
+//! fields is.
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// Header sections and trailers of more bytes are not stored, and neither are the responses to such requests.
+pub(crate) const MOST_SECTION_BYTES: usize = 32 << 10;
+
+/// About how many bytes a line takes.
+pub(crate) fn line_bytes(name: &HeaderName, value: &HeaderValue) -> usize {
+    name.as_str().len() + value.len() + 4
+}
+
+/// About how many bytes a header section or trailers take.
+pub(crate) fn section_bytes(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| line_bytes(name, value)).sum()
+}
 
 /// The members of a list field, without blanks around them and without empty ones (RFC 9110, 5.6.1). A comma inside a quoted
 /// string separates nothing.
