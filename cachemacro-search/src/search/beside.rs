@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cachemacro::store::RawCommands;
 use cachemacro::{Asked, Beside, Candidate, Judged, Stored};
+use tokio::time::Instant;
 
 use super::counts::{Counts, SearchStats};
 use super::embedding::Embedding;
@@ -329,16 +330,17 @@ impl Beside for Search {
             return self.counts.refused.one();
         };
         let (index, life) = (self.index(), stored.life);
+        let now = Instant::now();
         if !stored.texts.is_empty() {
             let texts = beginnings(stored.texts);
-            self.queue.push(Job { space, key: key.into(), texts, question: None, life }, &index);
+            self.queue.push(Job { space, key: key.into(), texts, question: None, life, stored: now }, &index);
         }
         // A longer question is found by none.
         if let Some(meaning) = stored.meaning.filter(|meaning| meaning.text.len() <= MOST_TEXT) {
             let scope = scope(&meaning.scope, meaning.embedder.as_ref());
             let question = Some(Question { scope, embedder: meaning.embedder.clone() });
             let texts = vec![meaning.text.to_string()];
-            self.queue.push(Job { space: questions, key: key.into(), texts, question, life }, &index);
+            self.queue.push(Job { space: questions, key: key.into(), texts, question, life, stored: now }, &index);
         }
     }
 

@@ -11,7 +11,7 @@ use cachemacro::Embedder;
 use futures_util::future::join_all;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::counts::Counts;
 use super::embedding::Embedding;
@@ -35,7 +35,9 @@ pub(super) struct Job {
     pub(super) texts: Vec<String>,
     /// Where the one text is a question whose answer is shared.
     pub(super) question: Option<Question>,
+    /// How long the entry lives, from when it was stored.
     pub(super) life: Duration,
+    pub(super) stored: Instant,
 }
 
 /// How a question is found by others that mean the same.
@@ -53,6 +55,11 @@ impl Job {
 
     fn embedder(&self) -> Option<&Arc<dyn Embedder>> {
         self.question.as_ref()?.embedder.as_ref()
+    }
+
+    /// How long the entry lives yet: a document waits its turn and for vectors, and is not to outlive its entry by that.
+    fn life_left(&self) -> Duration {
+        self.life.saturating_sub(self.stored.elapsed())
     }
 }
 
@@ -199,7 +206,7 @@ impl Queue {
         let Some(document) = self.as_question(document, job).await else {
             return self.counts.refused.one();
         };
-        match timeout(self.writes, index.write(&job.space, &document, job.life)).await {
+        match timeout(self.writes, index.write(&job.space, &document, job.life_left())).await {
             Ok(Ok(())) => self.counts.written.one(),
             _ => self.counts.failed.one(),
         }
@@ -282,7 +289,7 @@ mod tests {
     use tokio::runtime::Builder;
 
     use super::*;
-    use crate::index::MemoryIndex;
+    use crate::index::{Changes, MemoryIndex, Page, Place};
 
     /// Never gives a vector.
     struct Hangs;
@@ -311,7 +318,7 @@ mod tests {
 
     fn job(key: &str, question: Option<Question>) -> Job {
         let (texts, life) = (vec![key.to_owned()], Duration::from_mins(1));
-        Job { space: "space".into(), key: key.into(), texts, question, life }
+        Job { space: "space".into(), key: key.into(), texts, question, life, stored: Instant::now() }
     }
 
     #[tokio::test]
@@ -333,6 +340,64 @@ mod tests {
         let mut keys: Vec<&str> = laid.iter().map(|laid| &*laid.key).collect();
         keys.sort_unstable();
         assert_eq!(keys, ["a question of words", "a value with texts"]);
+    }
+
+    /// Says how long each document is to live.
+    #[derive(Debug, Default)]
+    struct Lives(Mutex<Vec<Duration>>);
+
+    #[async_trait]
+    impl Index for Lives {
+        async fn write(&self, _space: &str, _document: &Document, life: Duration) -> Result<()> {
+            self.0.lock().expect("no panic").push(life);
+            Ok(())
+        }
+
+        async fn remove(&self, _space: &str, _key: &str) -> Result<()> {
+            Ok(())
+        }
+
+        async fn place(&self, _space: &str) -> Result<Place> {
+            Ok(Place::new("0"))
+        }
+
+        async fn changes(&self, _space: &str, _since: &Place, _most: usize) -> Result<Changes> {
+            Ok(Changes::Lost)
+        }
+
+        async fn scan(&self, _space: &str, _from: Option<&Place>) -> Result<Page> {
+            pending().await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_document_does_not_outlive_its_entry_by_what_it_waited() {
+        /// Takes 20 s.
+        struct Slow;
+
+        #[async_trait]
+        impl Embedder for Slow {
+            fn id(&self) -> &'static str {
+                "slow"
+            }
+
+            fn dimensions(&self) -> usize {
+                2
+            }
+
+            async fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
+                tokio::time::sleep(Duration::from_secs(20)).await;
+                Ok(vec![vec![0.6, 0.8]; texts.len()])
+            }
+        }
+
+        let (queue, _) = queue(Duration::from_hours(1), WRITES);
+        let lives = Arc::new(Lives::default());
+        let index: Arc<dyn Index> = lives.clone();
+        let question = Question { scope: Scope::default(), embedder: Some(Arc::new(Slow)) };
+        queue.push(job("a question", Some(question)), &index);
+        queue.written(&index).await;
+        assert_eq!(*lives.0.lock().expect("no panic"), [Duration::from_secs(40)]);
     }
 
     #[tokio::test]
