@@ -1,8 +1,25 @@
 //! With `panic = "abort"` nothing that panics can be caught, so no made-up value is ever given to a user's `Deserialize`: this program
-//! ends well only if it is given nothing but what its own `Serialize` wrote. `scripts/features` runs it.
+//! ends well only if it is given nothing but what its own `Serialize` wrote. It is built with few features, so it also looks at what is said of
+//! those that are missing. `scripts/features` runs it.
 
 use cachemacro::{Cache, Warning, cached};
 use serde::{Deserialize, Deserializer, Serialize};
+
+/// What needs a feature that is not built in is refused with the feature's name, and with nothing of the URL.
+fn missing_features() {
+    for (url, feature) in [
+        ("rediss://:hunter2@host", "`tls`"),
+        ("redis+cluster://:hunter2@a,b", "`cluster`"),
+        ("redis+sentinel://:hunter2@a,b/name", "`sentinel`"),
+    ] {
+        let error = Cache::builder().redis(url).build().map(drop).expect_err("the feature is missing");
+        let shown = format!("{error} {error:?}");
+        assert!(shown.contains(feature) && !shown.contains("hunter2"), "{url}: {shown}");
+    }
+    let over = |name: &str| (name == "CACHEMACRO_COMPRESS_OVER").then(|| "1".to_owned());
+    let error = Cache::builder().memory().env_from(over).map(drop).expect_err("the feature is missing");
+    assert!(error.to_string().contains("`lz4`"), "{error}");
+}
 
 /// Written as a number and a word; anything else ends the process.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -50,6 +67,7 @@ async fn row(id: u32) -> Result<Option<Row>, Code> {
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     assert!(cfg!(panic = "abort"), "this is to be built so that it aborts");
+    missing_features();
     let cache = Cache::memory();
     let calls = async {
         for id in [0, 1, 2, 3] {
