@@ -35,15 +35,15 @@ impl<'a> Sides<'a> {
     }
 }
 
-/// How a cached function's values are renewed before their TTL ends.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// How a cached function's values are renewed before their TTL ends, the surest last.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Renewed {
-    Surely,
-    /// What its loads read is told while they run, and evicts them.
-    ByRecord,
+    Not,
     /// An expression decides that, whose value is not known here.
     Perhaps,
-    Not,
+    /// What its loads read is told while they run, and evicts them.
+    ByRecord,
+    Surely,
 }
 
 /// Tags by their templates' shape, entries by the function that gives them, and prefixes that are written without one.
@@ -105,7 +105,8 @@ impl<'a> Map<'a> {
         for site in sites().filter(|site| map.cached.contains_key(site.site.as_str())).collect::<Vec<_>>() {
             let renewed = map.renewed(site);
             if let Some(known) = map.cached.get_mut(site.site.as_str()) {
-                *known = if *known == Renewed::Not { renewed } else { *known };
+                // Processes differ in what they have counted.
+                *known = renewed.max(*known);
             }
         }
         map
@@ -201,18 +202,34 @@ impl<'a> Map<'a> {
         self.unknown_evicted || self.evicts_variants != template::is_variant(tag)
     }
 
+    /// What is said of a tag, whether or not it is wrong.
+    fn note(&self, tag: &str, sides: &Sides<'_>) -> String {
+        let note = match (sides.readers.is_empty(), sides.evicts.is_empty()) {
+            (true, _) if !self.may_be_read(tag) => "evicted, and no entry carries it",
+            (true, _) if self.recorded => "no template makes it; a recorded load may carry it",
+            (true, _) => "no template makes it; an expression may",
+            (_, true) if self.may_be_evicted(tag) => "no template evicts it; an expression may",
+            (_, true) => "nothing evicts it",
+            _ => "",
+        };
+        match self.meant_by(tag).filter(|_| sides.readers.is_empty()) {
+            Some(meant) => format!("{note}; or is it {meant}?"),
+            None => note.to_owned(),
+        }
+    }
+
+    /// A tag that entries carry and whose name is nearly the same.
+    fn meant_by(&self, tag: &str) -> Option<&str> {
+        let read = self.tags.iter().filter(|(other, sides)| *other != tag && !sides.readers.is_empty());
+        let near = read.map(|(other, _)| (strsim::osa_distance(tag, other), other.as_str()));
+        let most = if tag.chars().count() < SHORT { 1 } else { 2 };
+        near.filter(|(distance, _)| *distance <= most).min().map(|(_, other)| other)
+    }
+
     fn table(&self) -> Table {
         let mut table = Table::new(&["what", "name", "read_by", "evicted_by", "put_by", "note"]);
         for (tag, sides) in &self.tags {
-            let note = match (sides.readers.is_empty(), sides.evicts.is_empty()) {
-                (true, _) if !self.may_be_read(tag) => "evicted, and no entry carries it",
-                (true, _) if self.recorded => "no template makes it; a recorded load may carry it",
-                (true, _) => "no template makes it; an expression may",
-                (_, true) if self.may_be_evicted(tag) => "no template evicts it; an expression may",
-                (_, true) => "nothing evicts it",
-                _ => "",
-            };
-            table.row(row("tag", tag, sides, note));
+            table.row(row("tag", tag, sides, &self.note(tag, sides)));
         }
         for (entry, sides) in &self.entries {
             // An entry that nobody reads is of a function that was not called yet, so it is not reported as misspelt.
@@ -264,10 +281,15 @@ impl<'a> Map<'a> {
         tags.chain(named)
     }
 
-    /// Whether one side is lacking: nobody reads it, or nobody writes it while something that it is read by depends on that.
-    fn is_one_sided(&self, sides: &Sides<'a>) -> bool {
+    /// Whether one side is lacking: it is a tag that nobody can carry or that is nearly another, or nothing writes it while something that it is read by depends on
+    /// that. Of entries and prefixes that nobody reads, the functions were not called yet.
+    fn is_one_sided(&self, name: &str, sides: &Sides<'a>) -> bool {
+        if sides.readers.is_empty() {
+            let tag = name.strip_prefix("tag ");
+            return tag.is_some_and(|tag| !self.may_be_read(tag) || self.meant_by(tag).is_some());
+        }
         let is_renewed = |site: &&str| self.cached.get(site).is_some_and(|renewed| *renewed != Renewed::Not);
-        sides.readers.is_empty() || !sides.is_written() && !sides.readers.iter().all(is_renewed)
+        !sides.is_written() && !sides.readers.iter().all(is_renewed)
     }
 
     /// The same graph, drawn: who evicts or puts at the left, who reads at the right. What lacks one side is red.
@@ -305,7 +327,7 @@ impl<'a> Map<'a> {
                 );
             }
         }
-        let red = |at: usize| self.is_one_sided(between[at].1);
+        let red = |at: usize| self.is_one_sided(&between[at].0, between[at].1);
         for (column, names) in [&left, &middle, &right].into_iter().enumerate() {
             for (at, name) in names.iter().enumerate() {
                 let is_between = column == 1;
@@ -325,6 +347,9 @@ impl<'a> Map<'a> {
         out + "</svg>\n"
     }
 }
+
+/// Names shorter than this are nearly the same only where they differ by one letter.
+const SHORT: usize = 8;
 
 /// The sizes of a drawn graph.
 const LETTER: usize = 8;

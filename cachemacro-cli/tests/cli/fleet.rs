@@ -184,7 +184,7 @@ async fn the_map_finds_a_misspelt_tag() {
         let row = rows.iter().find(|row| row["name"].as_str().is_some_and(|of| of.ends_with(name)));
         row.and_then(|row| row["note"].as_str()).unwrap_or_else(|| panic!("{name}: {rows:?}"))
     };
-    assert_eq!(note("order"), "evicted, and no entry carries it");
+    assert_eq!(note("order"), "evicted, and no entry carries it; or is it orders?");
     assert_eq!(note("orders"), "nothing evicts it");
     assert_eq!((note("of:{}"), note("order_entry")), ("", ""));
     assert_eq!(note("::rate"), "nothing but its TTL renews it");
@@ -291,6 +291,17 @@ async fn the_map_tells_who_puts_and_takes_nothing_for_misspelt_that_loads_may_re
     let rows = said.rows();
     assert_eq!(of(&rows, "::summary")["note"], "what its loads record evicts it", "{rows:?}");
     assert_eq!(of(&rows, "db:shelves")["note"], "no template makes it; a recorded load may carry it");
+
+    // One that is nearly that of an entry is told all the same.
+    order(&cache, 1).await;
+    cancel(&cache, 1).await;
+    wait_until("it has reported that", DEADLINE, async || {
+        place.asked(&["map"]).await.out.contains("::cancel")
+    })
+    .await;
+    let rows = place.rows(&["map"]).await;
+    let meant = "no template makes it; a recorded load may carry it; or is it orders?";
+    assert_eq!(of(&rows, "order")["note"], meant, "{rows:?}");
 }
 
 /// A service that gives its report to whoever asks for `/report`, and 404 for anything else.
