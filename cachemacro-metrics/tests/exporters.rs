@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use cachemacro::{Batch, Cache, Clock, ErrorKind, Event, MissReason, Stats, WriteBehind, cached};
+use cachemacro::{Batch, Cache, Clock, ErrorKind, Event, MissReason, QueueStats, Stats, WriteBehind, cached};
 use cachemacro_metrics::{Error, Metrics, facade::Publisher, opentelemetry::observe, prometheus};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use opentelemetry::metrics::MeterProvider as _;
@@ -187,7 +187,12 @@ fn fields(shown: &str) -> BTreeSet<String> {
 async fn every_field_of_a_caches_state_is_told() {
     let redis = Cache::builder().redis("redis://127.0.0.1:1").namespace("shop").build().unwrap();
     let stats = redis.stats();
-    let text = prometheus::text(&Metrics::of("main", &redis)).unwrap();
+    let queued = Cache::memory();
+    let queue = WriteBehind::<u32>::named("renames").volatile(true).connect(&queued).await.unwrap();
+    queue.put(&queued.entry("n", 7), &7).await.unwrap();
+    queue.stats().await.unwrap();
+    let text = prometheus::text(&Metrics::of("main", &redis).and("queued", &queued).unwrap()).unwrap();
+    queue.shutdown(Duration::ZERO).await;
     let told = |name: &str| text.contains(&format!("# TYPE cachemacro_{name} "));
     let told_as = |what: &str, field: &str| match (what, field) {
         // The families of the counts, held against them by the other tests; a text, which `Cache::health` tells; and reasons of
@@ -201,6 +206,8 @@ async fn every_field_of_a_caches_state_is_told() {
         ("pool", "waiting") => told("connections_waiting"),
         ("cache" | "pool", _) => told(field),
         ("local", "entries" | "bytes") => told(&format!("local_{field}")),
+        ("queue", "seen" | "oldest") => told(&format!("queue_{field}_seconds")),
+        ("queue", _) => told(&format!("queue_{field}")),
         _ => false,
     };
     let pool = stats.pool.clone().expect("there are connections");
@@ -208,6 +215,7 @@ async fn every_field_of_a_caches_state_is_told() {
         ("cache", format!("{stats:#?}")),
         ("pool", format!("{pool:#?}")),
         ("local", format!("{:#?}", stats.local)),
+        ("queue", format!("{:#?}", QueueStats::default())),
     ];
     for (what, shown) in shown {
         let fields = fields(&shown);
