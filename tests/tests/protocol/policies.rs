@@ -136,6 +136,7 @@ async fn what_is_over_the_size_limit_is_returned_and_not_stored(rig: Rig) {
     assert_eq!(entry.get().await.expect("the store answers"), None);
     assert_eq!(entry.get_or_load(async || value(99)).await.len(), 99);
     assert_eq!(entry.get_or_load(async || value(100)).await.len(), 99, "it was small enough");
+    process.cache.stored().await;
     let stats = process.cache.stats().total;
     assert_eq!((stats.too_large, stats.fills, stats.errors_of(ErrorKind::TooLarge)), (1, 1, 1));
     // What is written through and too large removes what is there, whichever way.
@@ -187,6 +188,7 @@ async fn a_ttl_of_nothing_is_not_stored(rig: Rig) {
         write(put, pin!(async { 4 }), |_, writes| writes).await;
         assert_eq!(entry.get().await.expect("the store answers"), None, "{ttl:?}");
     }
+    process.cache.stored().await;
     let stats = process.cache.stats().total;
     assert_eq!(
         (stats.fills, stats.not_stored),
@@ -195,6 +197,7 @@ async fn a_ttl_of_nothing_is_not_stored(rig: Rig) {
     );
     let entry = entry(&process).with_ttl(Duration::from_millis(1));
     entry.get_or_load(async || 1).await;
+    process.cache.stored().await;
     process.cache.stored().await;
     assert_eq!(process.cache.stats().total.fills, 1, "a millisecond is something");
 }
@@ -296,6 +299,7 @@ async fn an_error_is_never_stored_unless_the_site_says_so(rig: Rig) {
     assert_eq!(call(&entry, Res::<Shareable>::NEW, Err("no")).await, Err("no"));
     assert_eq!(call(&entry, Res::<Shareable>::NEW, Ok::<_, &str>(1)).await, Ok(1));
     process.cache.stored().await;
+    process.cache.stored().await;
     let stats = process.cache.stats().total;
     assert_eq!((stats.failed_loads, stats.fills), (1, 1));
 }
@@ -356,6 +360,7 @@ async fn what_says_that_there_is_nothing_has_a_quota(rig: Rig) {
         assert_eq!(call(&row(id + 10), Opt, Some(1)).await, Some(1), "a value has none");
     }
     process.cache.stored().await;
+    process.cache.stored().await;
     let stats = process.cache.stats().total;
     assert_eq!((stats.fills, stats.not_stored), (5 + 3, 2));
     assert_eq!(failing_briefly(&process.cache, 7).await, Err("no".to_owned()));
@@ -367,6 +372,7 @@ async fn what_its_rules_refuse_is_returned_and_not_stored(rig: Rig) {
     let entry = entry(&process).with_rules(EntryRules::none().unless(|value| *value == 0));
     assert_eq!(entry.get_or_load(async || 0).await, 0);
     assert_eq!(entry.get_or_load(async || 1).await, 1);
+    process.cache.stored().await;
     assert_eq!(process.cache.stats().total.not_stored, 1);
     entry.set(&0).await.expect("set");
     assert_eq!(entry.get().await.expect("the store answers"), None, "and removes what is there");

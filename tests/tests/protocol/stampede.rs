@@ -91,6 +91,7 @@ async fn one_cold_key(rig: &Rig) {
         assert_eq!(value.expect("no caller fails"), 7);
     }
     assert_eq!(loads.load(Ordering::SeqCst), 1);
+    process.cache.stored().await;
     let stats = process.cache.stats().total;
     assert_eq!((stats.loads, stats.fills, stats.refused_fills), (1, 1, 0));
 }
@@ -154,6 +155,7 @@ async fn a_value_over_the_size_limit_is_shared_by_all_who_waited(rig: Rig) {
     let (values, loads) = burst(&process, Plain, || "x".repeat(101)).await;
     assert!(values.iter().all(|value| value.len() == 101));
     loads.assert_at_most_two();
+    process.cache.stored().await;
     assert_eq!(process.cache.stats().total.too_large, loads.seen().0 as u64);
 }
 
@@ -210,6 +212,7 @@ async fn a_load_longer_than_the_wait_is_shared_all_the_same() {
         let late = took.iter().filter(|took| **took > WAIT * times).count();
         assert!(late < loads.seen().0, "{times}: {took:?}");
         assert!(took.last() < Some(&(WAIT * times * 2)), "{times}: {took:?}");
+        process.cache.stored().await;
         assert_eq!(process.cache.stats().total.fills, 1);
 
         // The same where there is nothing to store: those whom no load under way will serve share one more.

@@ -171,6 +171,7 @@ async fn what_has_more_tags_than_an_entry_can_carry_is_not_stored(rig: Rig) {
         let entry = process.cache.entry::<u64>("row", &tags).with_tags(names);
         assert_eq!(entry.get_or_load(async || 7).await, 7);
         assert_eq!(entry.get().await.expect("the store answers").is_some(), tags == MAX_STAMPS, "{tags}");
+        process.cache.stored().await;
         assert_eq!(process.cache.stats().total.fills, fills, "{tags}");
     }
     assert_eq!(process.cache.stats().total.too_large, 1);

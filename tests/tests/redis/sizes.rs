@@ -116,6 +116,7 @@ async fn many_large_values_are_read_with_the_usual_deadlines() {
     assert_eq!(found.len(), MANY as usize);
     drop(found);
     assert_eq!(loads.swap(0, Ordering::Relaxed), u64::from(MANY));
+    cache.stored().await;
     assert_eq!(cache.stats().total.fills, u64::from(MANY));
     let began = Instant::now();
     let (found, slowest, _) = beside(&server, load(&cache, 0..MANY, &loads));
