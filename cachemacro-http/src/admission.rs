@@ -102,6 +102,20 @@ impl Seen {
 #[derive(Clone, Copy, Default)]
 struct Depth(u8);
 
+/// Counts one more layer that the request has entered; how many there were.
+fn enter(parts: &mut Parts) -> u8 {
+    let is_within = parts.extensions.get::<CacheHandle>().is_some();
+    let depth = parts.extensions.get::<Depth>().filter(|_| is_within).copied().unwrap_or_default();
+    parts.extensions.insert(Depth(depth.0.saturating_add(1)));
+    depth.0
+}
+
+/// Has layers inside of this one use other keys for a request that writes, too: what they store knows nothing of what is between them.
+pub(crate) fn write_within(parts: &mut Parts) {
+    enter(parts);
+    parts.extensions.insert(CacheHandle::default());
+}
+
 /// Decides what becomes of a request. `has_body`: there is a body, or may be.
 pub(crate) async fn admit(
     layer: &CacheLayer,
@@ -120,12 +134,10 @@ pub(crate) async fn admit(
     }
     // A cache layer around this one knows neither this rule nor its tags, so it must store nothing. It has a load of the URL under
     // way, so this layer uses another key.
-    let outer = parts.extensions.get::<CacheHandle>().cloned();
-    if let Some(outer) = &outer {
+    if let Some(outer) = parts.extensions.get::<CacheHandle>() {
         outer.no_store();
     }
-    let depth = outer.and_then(|_| parts.extensions.get::<Depth>().copied()).unwrap_or_default();
-    parts.extensions.insert(Depth(depth.0.saturating_add(1)));
+    let depth = enter(parts);
     let seen = Seen::of(&parts.headers);
     if seen.upgrade {
         return pass("upgrade");
@@ -149,7 +161,8 @@ pub(crate) async fn admit(
     if rule.identity.is_some() && identity.is_none() {
         return pass("identity");
     }
-    let Some(key) = ResponseKey::new(parts, &layer.http.settings.host, &rule.query) else {
+    let settings = &layer.http.settings;
+    let Some(key) = ResponseKey::new(parts, &settings.host, &rule.query, &settings.usual) else {
         return pass("host");
     };
     let directives = layer.http.directives_for(parts);
@@ -160,17 +173,18 @@ pub(crate) async fn admit(
         return pass("no-store");
     }
     let reads_only = is_head || seen.range || demand.no_store;
-    let (url, rest) = {
-        let path = original_uri(parts).path();
-        (url_tag(key.host(), path), rest_tag(key.host(), path))
-    };
+    let path = original_uri(parts).path();
+    // Of each host that it names: a write may name one of them alone. A plain one names one.
+    let hosts = settings.host.written(parts);
+    let urls = hosts.iter().map(|host| url_tag(host, path));
+    let urls: Vec<String> = urls.chain(hosts.iter().map(|host| rest_tag(host, path))).collect();
     let mut key = key.with_identity(identity.as_deref());
     if let Some(more) = judged.key(rule, parts) {
         key = key.with_chosen("key", Some(more.to_owned()));
     }
-    if depth.0 > 0 {
+    if depth > 0 {
         // No header field has a name with a colon, so this cannot be mistaken for one.
-        key = key.with_chosen(":within", Some(depth.0.to_string()));
+        key = key.with_chosen(":within", Some(depth.to_string()));
     }
     let Some(key) = with_preferences(key, rule, &parts.headers) else { return pass("vary") };
     let of_user = !rule.public && identity.is_none() && layer.http.has_credentials(parts);
@@ -194,7 +208,7 @@ pub(crate) async fn admit(
         tracing::warn!(%tag, "a response is not cached: {}", template::MISSING);
         return pass("tag");
     }
-    tags.extend([url, rest]);
+    tags.extend(urls);
     Admission::Look(Box::new(Asked {
         key,
         mark,

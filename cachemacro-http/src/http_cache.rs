@@ -12,6 +12,7 @@ use crate::key::Host;
 use crate::paths::Paths;
 use crate::stats::{Route, RouteStats, Tallies};
 use crate::uncacheable::Urls;
+use crate::usual::Usual;
 
 /// What all recordings of a process may hold together: 64 MiB.
 static RECORDED: LazyLock<Budget> = LazyLock::new(|| Budget::new(64 << 20));
@@ -49,6 +50,8 @@ pub(crate) struct Settings {
     /// The cookies that tell users apart; `None`: any cookie does.
     pub(crate) session_cookies: Option<Vec<String>>,
     pub(crate) host: Host,
+    /// How requests usually arrive.
+    pub(crate) usual: Usual,
     pub(crate) directives: Directives,
     pub(crate) directives_of: Option<ByRequest>,
     /// The field that says what the cache did, and the cache's name in it.
@@ -65,6 +68,7 @@ impl fmt::Debug for Settings {
         f.debug_struct("Settings")
             .field("prefix", &self.prefix)
             .field("host", &self.host)
+            .field("usual", &self.usual)
             .field("directives", &self.directives)
             .finish_non_exhaustive()
     }
@@ -128,6 +132,7 @@ impl HttpCache {
             prefix: "http".to_owned(),
             session_cookies: None,
             host: Host::Keyed,
+            usual: Usual::default(),
             directives: Directives::Guarded,
             directives_of: None,
             cache_status: Some((HeaderName::from_static("cache-status"), "cachemacro".to_owned())),
@@ -180,6 +185,53 @@ impl HttpCache {
     #[must_use]
     pub fn host(mut self, host: Host) -> Self {
         self.settings.host = host;
+        self
+    }
+
+    /// The fields that a proxy in front sets in each request, with their values; `{host}` is the host of the request in lower case, of
+    /// which there is none with [`Host::Ignored`]. Without them a request that has such a field has a response of its own beside the plain one, and a
+    /// [`put`](Self::put) that comes through the proxy only evicts: with them it stores what the next `GET` through the proxy gets.
+    ///
+    /// A request that has other ones, or none, has a response of its own still. Every process on one store must be given the same fields: a
+    /// [`put`](Self::put) leaves the plain response of one that has others (or another [`prefix`](Self::prefix)) as it was, until its TTL
+    /// ends. Where they change, have no put run while old and new processes do, or evict by [`url_tag`](crate::url_tag) what was written.
+    ///
+    /// ```
+    /// let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory())
+    ///     .usual_fields([("x-forwarded-proto", "https"), ("x-forwarded-host", "{host}")]);
+    /// # drop(http);
+    /// ```
+    ///
+    /// # Panics
+    /// Where a field is none of `X-Forwarded-Host`, `X-Forwarded-Proto`, `X-Forwarded-Prefix`, `Forwarded`, `X-Original-URL` and
+    /// `X-Rewrite-URL`, is given twice, or has a value that no field can have, or one with a brace that is not `{host}`.
+    #[must_use]
+    #[track_caller]
+    pub fn usual_fields<N: AsRef<str>, V: AsRef<str>>(
+        mut self,
+        fields: impl IntoIterator<Item = (N, V)>,
+    ) -> Self {
+        for (name, value) in fields {
+            self.settings.usual.add_field(name.as_ref(), value.as_ref());
+        }
+        self
+    }
+
+    /// The scheme of most requests' URIs, which is part of the key. HTTP/2 has one in each; HTTP/1.1, where none is given, has none. As for
+    /// [`usual_fields`](Self::usual_fields), it is for requests in this form that a [`put`](Self::put) stores, and every process says the same.
+    ///
+    /// ```
+    /// // Served by HTTP/2 and TLS.
+    /// let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory()).usual_scheme("https");
+    /// # drop(http);
+    /// ```
+    ///
+    /// # Panics
+    /// Where it is no scheme.
+    #[must_use]
+    #[track_caller]
+    pub fn usual_scheme(mut self, scheme: &str) -> Self {
+        self.settings.usual.set_scheme(scheme);
         self
     }
 

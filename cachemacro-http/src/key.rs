@@ -1,20 +1,11 @@
 //! Which requests are one: the key of a stored response, and the tag of its URL.
 
 use http::request::Parts;
-use http::{HeaderName, Uri, header};
+use http::{Uri, header};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-/// Header fields that are part of the key where a request has them. Frameworks and handlers build links and routes from them, so a
-/// client that sets them could otherwise poison the responses that others get.
-pub(crate) const FORWARDED: [HeaderName; 6] = [
-    HeaderName::from_static("x-forwarded-host"),
-    HeaderName::from_static("x-forwarded-proto"),
-    HeaderName::from_static("x-forwarded-prefix"),
-    header::FORWARDED,
-    HeaderName::from_static("x-original-url"),
-    HeaderName::from_static("x-rewrite-url"),
-];
+use crate::usual::{FORWARDED, Usual};
 
 /// The longest key, in bytes, that is kept readable; a longer one is a hash, so that no two requests can be made to share a key.
 const LONGEST_READABLE: usize = 120;
@@ -194,6 +185,8 @@ pub(crate) struct ResponseKey {
     hosts: Vec<String>,
     path: String,
     query: Option<Vec<String>>,
+    /// The name of the form that requests usually have, where it arrived in that. What these have in common is not kept.
+    usual: Option<String>,
     /// Line by line.
     forwarded: Vec<(&'static str, String)>,
     /// What the rule's own closure makes of the request, and the values of fields that the rule offers.
@@ -206,21 +199,24 @@ pub(crate) struct ResponseKey {
 
 impl ResponseKey {
     /// `None`: the request is to go past the cache, for the host that it names.
-    pub(crate) fn new(parts: &Parts, host: &Host, query: &Query) -> Option<Self> {
+    pub(crate) fn new(parts: &Parts, host: &Host, query: &Query, usual: &Usual) -> Option<Self> {
         let uri = original_uri(parts);
+        let keyed = host.of(parts)?;
+        let is_usual = usual.is_form_of(uri, &parts.headers, &keyed);
         let forwarded = FORWARDED.into_iter().flat_map(|name| {
-            let lines = parts.headers.get_all(&name).iter();
-            lines.map(move |line| (name_as_static(&name), text(line.as_bytes()))).collect::<Vec<_>>()
+            let lines = parts.headers.get_all(name).iter();
+            lines.map(move |line| (name, text(line.as_bytes())))
         });
         Some(Self {
-            host: host.of(parts)?,
+            host: keyed,
             hosts: host.differing(parts),
             path: uri.path().to_owned(),
             query: uri.query().map(|all| query.parameters(all).into_iter().map(str::to_owned).collect()),
-            forwarded: forwarded.collect(),
+            usual: is_usual.then(|| usual.name()),
+            forwarded: if is_usual { Vec::new() } else { forwarded.collect() },
             chosen: Vec::new(),
             identity: None,
-            scheme: uri.scheme_str().map(str::to_owned),
+            scheme: uri.scheme_str().filter(|_| !is_usual).map(str::to_owned),
             slot: None,
         })
     }
@@ -247,10 +243,10 @@ impl ResponseKey {
         Self { slot, ..self.clone() }
     }
 
-    /// Whether this is the key of the plain `GET` of its URL. There is one alone: a scheme, as HTTP/2 has it, fields by which a proxy
-    /// forwards, and a differing host make others, of which that one knows nothing.
-    pub(crate) const fn is_plain(&self) -> bool {
-        let is_plain_form = self.scheme.is_none() && self.forwarded.is_empty() && self.hosts.is_empty();
+    /// Whether this is the key of the plain `GET` of its URL. There is one alone: another scheme than the usual, as HTTP/2 has one, other
+    /// fields by which a proxy forwards, a differing host, and one that is written otherwise, make others, of which that one knows nothing.
+    pub(crate) fn is_plain(&self) -> bool {
+        let is_plain_form = self.usual.is_some() && self.hosts.is_empty() && self.host == normal(&self.host);
         let is_whole = self.query.is_none() && self.chosen.is_empty() && self.identity.is_none();
         is_plain_form && is_whole && self.slot.is_none()
     }
@@ -281,7 +277,7 @@ impl ResponseKey {
             part(if value.is_some() { "+" } else { "-" });
             part(value.as_deref().unwrap_or_default());
         }
-        for option in [&self.identity, &self.scheme] {
+        for option in [&self.usual, &self.identity, &self.scheme] {
             part(if option.is_some() { "+" } else { "-" });
             part(option.as_deref().unwrap_or_default());
         }
@@ -302,18 +298,6 @@ impl ResponseKey {
     }
 }
 
-fn name_as_static(name: &HeaderName) -> &'static str {
-    const NAMES: [&str; 6] = [
-        "x-forwarded-host",
-        "x-forwarded-proto",
-        "x-forwarded-prefix",
-        "forwarded",
-        "x-original-url",
-        "x-rewrite-url",
-    ];
-    NAMES.into_iter().find(|known| name == known).unwrap_or_default()
-}
-
 /// 128 bits of SHA-256, in hex.
 pub(crate) fn digest(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
@@ -327,9 +311,9 @@ pub(crate) fn digest(bytes: &[u8]) -> String {
 /// The tag that every stored response of a URL carries, whatever its query and variant. An evict of it, from a function too, drops
 /// all of them.
 ///
-/// `host` is the host as the key has it: that of the URI, which HTTP/2 calls `:authority`, or else that of the Host field, with its port
-/// where the request names one. With [`Host::Ignored`] no key has a host, and the tag is `url_tag("", path)`. `path` is that of the
-/// request, byte by byte, without the query.
+/// `host` is that of the URI, which HTTP/2 calls `:authority`, or else that of the Host field, with its port; `shop`, `SHOP`, `shop.`,
+/// `shop:80` and `shop:443` have one tag. A request that names several hosts has a tag of each. With [`Host::Ignored`] no key has a host, and
+/// the tag is `url_tag("", path)`. `path` is that of the request, byte by byte, without the query.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
@@ -341,18 +325,26 @@ pub(crate) fn digest(bytes: &[u8]) -> String {
 /// # }
 /// ```
 pub fn url_tag(host: &str, path: &str) -> String {
-    format!("http-url:{}{path}", host.to_ascii_lowercase())
+    format!("http-url:{}{path}", normal(host))
 }
 
 /// The tag of what is stored of a URL besides the response to its plain `GET`: other queries, variants, users.
 pub(crate) fn rest_tag(host: &str, path: &str) -> String {
-    format!("http-rest:{}{path}", host.to_ascii_lowercase())
+    format!("http-rest:{}{path}", normal(host))
 }
 
 /// The tag of a group that an origin names (RFC 9875). Hosts do not share groups.
 pub(crate) fn group_tag(host: &str, group: &str) -> String {
-    // A host has no slash, so host and group cannot run into each other.
-    format!("http-group:{host}/{group}")
+    // It has no slash, so host and group cannot run into each other.
+    format!("http-group:{}/{group}", normal(host))
+}
+
+/// A host as tags have it, which is the same however it is written: without user, port of either scheme, and dot at its end. What is
+/// evicted too many is loaded again. A field may have any bytes; a slash would be the path's.
+pub(crate) fn normal(host: &str) -> String {
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    let host = [":443", ":80", ":"].into_iter().find_map(|port| host.strip_suffix(port)).unwrap_or(host);
+    host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase().replace('/', "%2f")
 }
 
 #[cfg(test)]
@@ -385,7 +377,17 @@ mod tests {
         let scheme = select(vec![None, Some("http"), Some("https")]);
         let authority = select(vec!["shop", "SHOP", "evil", "shop:80"]);
         let query = option::of(vec("(a|b|aa|)(=|=1|=2||=a|%3D1|=1;b|1)", 0..4));
-        let names = select(vec!["host", "accept", "x-forwarded-host", "x-forwarded-host", "forwarded"]);
+        let names = select(vec![
+            "host",
+            "accept",
+            "x-forwarded-host",
+            "x-forwarded-host",
+            "x-forwarded-proto",
+            "x-forwarded-prefix",
+            "forwarded",
+            "x-original-url",
+            "x-rewrite-url",
+        ]);
         let values =
             select(vec!["shop", "SHOP", "evil", "a", "b", "a, b", "1|a", ""]).prop_map(str::to_owned);
         let fields = vec((names, values), 0..4);
@@ -407,7 +409,7 @@ mod tests {
     }
 
     impl Asked {
-        fn to_key(&self) -> ResponseKey {
+        fn to_key(&self, usual: &Usual) -> ResponseKey {
             let query = self.query.as_ref().map_or_else(String::new, |query| format!("?{}", query.join("&")));
             // A URI with an authority has a scheme too; without, the host is in a field.
             let (uri, host) = match self.scheme {
@@ -423,7 +425,7 @@ mod tests {
                 request = request.header(*name, value);
             }
             let parts = request.body(()).unwrap().into_parts().0;
-            let mut key = ResponseKey::new(&parts, &Host::Keyed, &Query::Sorted).unwrap();
+            let mut key = ResponseKey::new(&parts, &Host::Keyed, &Query::Sorted, usual).unwrap();
             for (name, value) in &self.chosen {
                 key = key.with_chosen(name, value.map(str::to_owned));
             }
@@ -452,7 +454,7 @@ mod tests {
             (
                 (self.scheme, hosts.iter().any(|named| *named != host).then_some(hosts), host),
                 (self.path.clone(), query),
-                FORWARDED.map(|name| lines(name.as_str())),
+                FORWARDED.map(|name| lines(name)),
                 (self.chosen.clone(), self.identity, self.slot),
             )
         }
@@ -462,7 +464,13 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2_000, ..ProptestConfig::default() })]
 
         #[test]
-        fn keys_are_the_same_only_where_all_that_is_kept_is(one in asked(), other in asked(), part in 0..13_u8) {
+        fn keys_are_the_same_only_where_all_that_is_kept_is(
+            one in asked(), other in asked(), part in 0..13_u8, scheme in option::of(select(vec!["http", "https"])), host in option::of(select(vec!["shop", "{host}", ""])),
+        ) {
+            // What is usual is kept by its form, and by nothing else.
+            let mut usual = Usual::default();
+            scheme.iter().for_each(|scheme| usual.set_scheme(scheme));
+            host.iter().for_each(|host| usual.add_field("x-forwarded-host", host));
             // The other, and the same but for one part: that of the other, or its own with two pieces made one, or in another order.
             let mut near = one.clone();
             match part {
@@ -485,7 +493,7 @@ mod tests {
                 _ => near.chosen.reverse(),
             }
             for other in [&other, &near] {
-                let (first, second) = (one.to_key(), other.to_key());
+                let (first, second) = (one.to_key(&usual), other.to_key(&usual));
                 prop_assert_eq!(first.to_text() == second.to_text(), one.kept() == other.kept(), "{:?}", other);
                 prop_assert_eq!(first.parts() == second.parts(), one.kept() == other.kept());
             }
@@ -498,7 +506,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let parts = request.body(()).unwrap().into_parts().0;
-        ResponseKey::new(&parts, &Host::Keyed, &Query::Sorted).unwrap()
+        ResponseKey::new(&parts, &Host::Keyed, &Query::Sorted, &Usual::default()).unwrap()
     }
 
     #[test]
@@ -526,12 +534,26 @@ mod tests {
     fn what_frameworks_build_links_from_is_part_of_the_key() {
         let plain = key("/a", &[("host", "shop")]).to_text();
         for name in FORWARDED {
-            let forged = key("/a", &[("host", "shop"), (name.as_str(), "evil")]).to_text();
+            let forged = key("/a", &[("host", "shop"), (name, "evil")]).to_text();
             assert_ne!(plain, forged, "{name}");
-            assert_ne!(name_as_static(&name), "");
         }
         assert_ne!(plain, key("/a", &[("host", "other")]).to_text());
         assert_eq!(plain, key("/a", &[("host", "SHOP"), ("accept", "x")]).to_text());
+    }
+
+    #[test]
+    fn a_host_has_one_tag_however_it_is_written() {
+        for host in ["shop", "SHOP", "shop.", "shop:80", "shop:443", "Shop.:443", "u@shop", "shop:"] {
+            assert_eq!(url_tag(host, "/a"), "http-url:shop/a", "{host}");
+            let plain = key("/a", &[("host", host)]).is_plain();
+            assert_eq!(plain, ["shop", "SHOP"].contains(&host), "{host}");
+        }
+        for host in ["shop:8080", "[::1]", "[::1]:8080", "shop:4430", "www.shop", ""] {
+            assert_eq!(url_tag(host, "/a"), format!("http-url:{host}/a"));
+            assert!(key("/a", &[("host", host)]).is_plain(), "{host}");
+        }
+        assert_ne!(group_tag("shop/a", "b"), group_tag("shop", "a/b"));
+        assert_ne!(url_tag("shop/a", "/b"), url_tag("shop", "/a/b"));
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod stats;
 mod stored;
 mod template;
 mod uncacheable;
+mod usual;
 mod writes;
 mod written;
 

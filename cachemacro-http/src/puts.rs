@@ -21,7 +21,7 @@ use crate::given::IntoStatus;
 use crate::handle::CacheHandle;
 use crate::http_cache::HttpCache;
 use crate::judged::Judged;
-use crate::key::{host, original_uri, rest_tag};
+use crate::key::{original_uri, rest_tag};
 use crate::plan::{self, Times};
 use crate::route::CacheLayer;
 use crate::rules::revalidate;
@@ -35,10 +35,12 @@ use crate::written::{Failing, Written, Wrote};
 
 /// Stores the response of a route that writes, after a 200 or 201, as that of the `GET` of its URL. Made by [`HttpCache::put`].
 ///
-/// Give it the rules of the `GET` route. Where the response cannot be stored, the URL is evicted: a response that is not for all users, a
+/// Give it the rules of the `GET` route: one by one, or all by [`like`](PutLayer::like). The response carries the tags of the cached calls that its handler
+/// made, as that of a `GET` does. Where the response cannot be stored, the URL is evicted: a response that is not for all users, a
 /// URL with a query, a handler that is dropped or panics; a request by HTTP/2, with a differing Host, or with `Forwarded`, `X-Forwarded-…`
-/// and its like, which has a response of its own, of which others are outdated too. Other queries and variants of the URL are evicted in any case. Of two
-/// requests that write at once, the one whose handler began last may store.
+/// and its like, which has a response of its own, of which others are outdated too, unless [`HttpCache::usual_fields`] and
+/// [`HttpCache::usual_scheme`] say that requests have them. Other queries and variants of the URL are evicted in any case. Of two requests
+/// that write at once, the one whose handler began last may store.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -138,6 +140,29 @@ impl PutLayer {
     #[track_caller]
     pub fn evicts<S: cachemacro::Tag>(mut self, tags: impl IntoIterator<Item = S>) -> Self {
         self.evicts.extend(Template::all(tags));
+        self
+    }
+
+    /// All rules of the layer of the `GET` route, tags and closures included, in place of those given so far.
+    ///
+    /// ```
+    /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
+    /// use axum::routing::{MethodRouter, get, put};
+    ///
+    /// let page = http.cache().ttl("5m").tags(["product:{id}"]).tags_by(|response| {
+    ///     response.headers.get("x-maker").and_then(|maker| Some(format!("maker:{}", maker.to_str().ok()?))).into_iter().collect()
+    /// });
+    /// let write = http.put().like(&page).evicts(["products"]);
+    /// let route: MethodRouter = get(async || "tea").layer(page).merge(put(async || "green tea").layer(write));
+    /// # drop(route);
+    /// ```
+    ///
+    /// # Panics
+    /// Where that layer is a gateway's, which goes by what its origin says of a `GET`.
+    #[track_caller]
+    pub fn like(mut self, layer: &CacheLayer) -> Self {
+        assert!(layer.rule.origin.is_none(), "a gateway has no rules for the response to a write");
+        self.layer = layer.again();
         self
     }
 
@@ -274,6 +299,8 @@ where
         Admission::Look(asked) if asked.key.is_plain() => Some(asked),
         _ => None,
     };
+    // Other queries and variants of the URL show what is written too.
+    let rest = asked.as_ref().map(|asked| rest_tag(asked.key.host(), original_uri(&shown).path()));
     let vacancy = match &asked {
         Some(asked) => by_force(layer, &read, asked).await,
         None => None,
@@ -281,7 +308,13 @@ where
     let handle = CacheHandle::default();
     parts.extensions.insert(handle.clone());
     let called = Instant::now();
-    let response = match inner.call(Request::from_parts(parts, body)).await {
+    let call = inner.call(Request::from_parts(parts, body));
+    let (response, gathered) = if layer.rule.inherits && asked.is_some() {
+        layer.http.cache.gather(call).await
+    } else {
+        (call.await, Gathered::default())
+    };
+    let response = match response {
         Ok(response) => response,
         Err(error) => {
             written.finish(None).await;
@@ -298,7 +331,7 @@ where
         // The rule of the path that a `GET` would get.
         let (path, of_user) = (layer.path_if_ruled(&shown), asked.of_user || asked.credentials.are_there());
         let by_path = plan::say_by_path(layer, &path, found.status, &mut found.headers, of_user);
-        let said = (&handle.said(), Gathered::default());
+        let said = (&handle.said(), gathered);
         let plan = plan::plan(layer, &asked, &shown, &found, said, times).ok()?.shared_unless(by_path);
         let headers = plan::stored_headers(&found.headers, &plan);
         (!plan.keep.is_zero()).then_some((plan, headers))
@@ -321,9 +354,7 @@ where
     };
     let wrote = if filled {
         read.named.count(Event::Put);
-        // Other queries and variants of the URL show what was written too.
-        let rest = rest_tag(&asked_host(layer, &shown), original_uri(&shown).path());
-        let outdated = [vec![rest], evicted.clone()].concat();
+        let outdated = rest.into_iter().chain(evicted.iter().cloned()).collect();
         written.finish_with(&head.headers, outdated).await
     } else {
         let status = if put.failing.on_err { StatusCode::OK } else { head.status };
@@ -356,8 +387,4 @@ async fn by_force(layer: &CacheLayer, route: &Route, asked: &Asked) -> Option<Va
         Ok(Lookup::Vacant(vacancy)) if vacancy.is_held() => Some(vacancy),
         _ => None,
     }
-}
-
-fn asked_host(layer: &CacheLayer, parts: &request::Parts) -> String {
-    layer.http.settings.host.of(parts).unwrap_or_else(|| host(parts))
 }

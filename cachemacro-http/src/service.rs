@@ -32,7 +32,7 @@ use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::admission::{Admission, Asked, admit};
+use crate::admission::{Admission, Asked, admit, write_within};
 use crate::answer::{self, Manner};
 use crate::at_hand;
 use crate::body::{Begun, BoxError, CacheBody, Whole, begin};
@@ -239,6 +239,7 @@ impl<S> Run<S> {
     {
         let written =
             Written::of(&self.layer.http, &self.route, &parts).with_groups(self.layer.rule.reads_groups);
+        write_within(&mut parts);
         self.forwards(&mut parts.headers);
         let response = self.inner.call(Request::from_parts(parts, body)).await;
         let head = response.as_ref().ok().map(|response| (response.status(), response.headers()));

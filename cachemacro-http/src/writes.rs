@@ -18,7 +18,7 @@ use crate::rules::status::{Forward, Report};
 use crate::service::CacheFuture;
 use crate::stats::{Routes, method_of, path_of};
 use crate::template::{self, Template};
-use crate::written::{Failing, Written, Wrote};
+use crate::written::{Failing, Written, Wrote, has_written};
 
 type TagsOf = Arc<dyn Fn(&response::Parts) -> Vec<String> + Send + Sync>;
 
@@ -260,8 +260,7 @@ where
         }
     };
     let (head, body) = response.into_parts();
-    let is_success = head.status.is_success() || head.status.is_redirection();
-    if let Some(tags_of) = layer.tags_of.as_ref().filter(|_| is_success) {
+    if let Some(tags_of) = layer.tags_of.as_ref().filter(|_| whatever || has_written(head.status)) {
         let late = tags_of(&head);
         written.and(late.iter().cloned());
         tags.extend(late);

@@ -7,7 +7,7 @@ use http::{HeaderMap, Response, StatusCode, Uri, header, request, response};
 
 use crate::body::CacheBody;
 use crate::http_cache::HttpCache;
-use crate::key::{group_tag, host, original_uri, url_tag};
+use crate::key::{group_tag, host, normal, original_uri, url_tag};
 use crate::rules::groups;
 use crate::stats::Route;
 
@@ -32,6 +32,11 @@ impl Wrote {
     }
 }
 
+/// Whether a handler that answers so has written: with 2xx or 3xx (RFC 9111, 4.4).
+pub(crate) fn has_written(status: StatusCode) -> bool {
+    status.is_success() || status.is_redirection()
+}
+
 /// What a layer does where the handler fails, and where an evict does.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Failing {
@@ -49,9 +54,8 @@ impl Failing {
         head: response::Parts,
         body: CacheBody<R>,
     ) -> (response::Parts, CacheBody<R>) {
-        let is_success = head.status.is_success() || head.status.is_redirection();
         match (wrote, self.on_evict_error) {
-            (Wrote::Failed, Some(status)) if is_success => {
+            (Wrote::Failed, Some(status)) if has_written(head.status) => {
                 let mut head = Response::new(()).into_parts().0;
                 head.status = status;
                 (head, CacheBody::empty())
@@ -147,7 +151,7 @@ impl Written {
         let Some((status, headers)) = response else {
             return self.guard.evict(Vec::new()).await;
         };
-        if !status.is_success() && !status.is_redirection() {
+        if !has_written(status) {
             self.guard.disarm();
             return Wrote::Nothing;
         }
@@ -179,26 +183,33 @@ impl Written {
     }
 }
 
-/// The path that a reference names, where that is on this host.
+/// The path that a reference names, where that is on this host (RFC 3986, 5.2).
 fn resolved(host: &str, base: &Uri, place: &str) -> Option<String> {
     let place = place.split(['#', '?']).next().unwrap_or_default();
-    if place.is_empty() {
+    let is_web = |scheme: &str| ["http", "https"].iter().any(|web| scheme.eq_ignore_ascii_case(web));
+    // What stands before the first colon is a scheme, unless a slash comes first.
+    let rest = match place.split_once(':').filter(|(scheme, _)| !scheme.contains('/')) {
+        Some((scheme, rest)) if is_web(scheme) && rest.starts_with("//") => rest,
+        Some(_) => return None,
+        None => place,
+    };
+    if let Some(rest) = rest.strip_prefix("//") {
+        let at = rest.find('/').unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(at);
+        return (normal(authority) == normal(host)).then(|| without_dots(path));
+    }
+    if rest.is_empty() {
         return Some(base.path().to_owned());
     }
-    let after_scheme = place.strip_prefix("http://").or_else(|| place.strip_prefix("https://"));
-    if let Some(rest) = after_scheme.or_else(|| place.strip_prefix("//")) {
-        let (authority, path) = rest
-            .split_once('/')
-            .map_or((rest, "/".to_owned()), |(authority, path)| (authority, format!("/{path}")));
-        return authority.eq_ignore_ascii_case(host).then_some(path);
+    if rest.starts_with('/') {
+        return Some(without_dots(rest));
     }
-    let path = if place.starts_with('/') {
-        place.to_owned()
-    } else {
-        let folder = base.path().rsplit_once('/').map_or("", |(folder, _)| folder);
-        format!("{folder}/{place}")
-    };
-    // RFC 3986, 5.2.4.
+    let folder = base.path().rsplit_once('/').map_or("", |(folder, _)| folder);
+    Some(without_dots(&format!("{folder}/{rest}")))
+}
+
+/// A path without segments that stand for others (RFC 3986, 5.2.4).
+fn without_dots(path: &str) -> String {
     let mut segments: Vec<&str> = Vec::new();
     let mut parts = path.split('/').skip(1).peekable();
     while let Some(part) = parts.next() {
@@ -214,5 +225,46 @@ fn resolved(host: &str, base: &Uri, place: &str) -> Option<String> {
             part => segments.push(part),
         }
     }
-    Some(format!("/{}", segments.join("/")))
+    format!("/{}", segments.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_resolved_on_their_own_host_alone() {
+        let base: Uri = "/x/y?q".parse().unwrap();
+        let of = |place: &str| resolved("shop", &base, place);
+        for (place, path) in [
+            ("/b", "/b"),
+            ("b", "/x/b"),
+            ("../b", "/b"),
+            ("../../b", "/b"),
+            ("./", "/x/"),
+            ("..", "/"),
+            ("/x/../b/./c?q#f", "/b/c"),
+            ("", "/x/y"),
+            ("?other", "/x/y"),
+            ("//shop/b", "/b"),
+            ("//SHOP:80", "/"),
+            ("http://shop/b", "/b"),
+            ("HTTP://shop/b", "/b"),
+            ("https://u@shop.:443/x/../b", "/b"),
+            ("/a:b", "/a:b"),
+        ] {
+            assert_eq!(of(place).as_deref(), Some(path), "{place}");
+        }
+        for place in [
+            "http://other/b",
+            "//other/b",
+            "http://shop:8080/b",
+            "mailto:shop",
+            "ftp://shop/b",
+            "http:b",
+            "http://shop@other/b",
+        ] {
+            assert_eq!(of(place), None, "{place}");
+        }
+    }
 }

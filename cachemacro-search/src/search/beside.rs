@@ -340,7 +340,8 @@ impl Beside for Search {
             let scope = scope(&meaning.scope, meaning.embedder.as_ref());
             let question = Some(Question { scope, embedder: meaning.embedder.clone() });
             let texts = vec![meaning.text.to_string()];
-            self.queue.push(Job { space: questions, key: key.into(), texts, question, life, stored: now }, &index);
+            self.queue
+                .push(Job { space: questions, key: key.into(), texts, question, life, stored: now }, &index);
         }
     }
 
