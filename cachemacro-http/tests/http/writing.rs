@@ -296,6 +296,19 @@ async fn a_handler_that_is_dropped_or_panics_has_evicted() {
     assert_eq!(word().await, "HIT");
     layer.clone().on_err().layer(refuses).oneshot(request("POST", "/x", &[])).await.unwrap();
     assert_eq!(word().await, "MISS");
+    // A put, too, which would have stored what it answered.
+    let put = rig.http.put();
+    assert_eq!(word().await, "HIT");
+    {
+        let never = Handler::new(|_| std::future::pending());
+        let mut call = pin!(put.layer(never).oneshot(request("PUT", "/a", &[])));
+        assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+    assert_eq!(word().await, "MISS");
+    assert_eq!(word().await, "HIT");
+    let panics = Handler::new(|_| async { panic!("the handler") });
+    assert!(tokio::spawn(put.layer(panics).oneshot(request("PUT", "/a", &[]))).await.is_err());
+    assert_eq!(word().await, "MISS");
 }
 
 #[tokio::test]
