@@ -12,6 +12,7 @@ mod fleet;
 mod http;
 mod pattern;
 mod place;
+mod servers;
 mod sweep;
 mod table;
 mod template;

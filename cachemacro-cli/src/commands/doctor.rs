@@ -9,6 +9,7 @@ use crate::args::{Args, PlaceArgs};
 use crate::failure::{Done, Failure};
 use crate::fleet::Fleet;
 use crate::place::Place;
+use crate::servers;
 use crate::sweep::{TOUCHES, UNTOUCHED, makes_room_by_use};
 use crate::table::{Cell, Table};
 
@@ -38,7 +39,7 @@ pub(crate) async fn doctor(args: &Args) -> Done {
     let began = Instant::now();
     let info = place.inspector.info().await?.unwrap_or_default();
     let latency = began.elapsed();
-    of_server(&mut findings, &info, saves(&place).await);
+    of_servers(&mut findings, &info, saves(&place).await);
     let here = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let server = Duration::from_millis(place.inspector.time().await?.millis());
     of_times(&mut findings, latency, server.abs_diff(here));
@@ -90,13 +91,34 @@ async fn saves(place: &Place) -> bool {
     matches!(pair.get(1), Some(Answer::Text(points)) if !points.is_empty())
 }
 
+/// The same of each node of a cluster: what is found at several is told once, and where.
+fn of_servers(findings: &mut Vec<Finding>, info: &str, persists: bool) {
+    let nodes = servers::each(info);
+    let mut found: Vec<(Finding, Vec<&str>)> = Vec::new();
+    for node in &nodes {
+        let mut of_node = Vec::new();
+        of_server(&mut of_node, node, persists);
+        for finding in of_node {
+            let port = servers::field(node, "tcp_port");
+            match found.iter_mut().find(|(known, _)| known.what == finding.what) {
+                Some((_, ports)) => ports.push(port),
+                None => found.push((finding, vec![port])),
+            }
+        }
+    }
+    findings.extend(found.into_iter().map(|(mut finding, ports)| {
+        if ports.len() < nodes.len() {
+            let nodes = if ports.len() == 1 { "node" } else { "nodes" };
+            finding.what = format!("{}: {nodes} at port {}", finding.what, ports.join(", "));
+        }
+        finding
+    }));
+}
+
 /// What `INFO` alone tells; and, where the server told more, whether it `persists`.
 fn of_server(findings: &mut Vec<Finding>, info: &str, persists: bool) {
     let figures = ServerFigures::from_info(info);
-    let field = |name: &str| {
-        let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        line.unwrap_or_default().trim()
-    };
+    let field = |name: &str| servers::field(info, name);
     let version = field("redis_version");
     let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or_default());
     let known = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
@@ -288,7 +310,7 @@ mod tests {
 
     fn levels(info: &str) -> Vec<(&'static str, String)> {
         let mut findings = Vec::new();
-        of_server(&mut findings, info, false);
+        of_servers(&mut findings, info, false);
         findings.into_iter().map(|found| (found.level, found.what)).collect()
     }
 
@@ -305,6 +327,17 @@ mod tests {
         );
         let appends = format!("{well}aof_enabled:1\r\n");
         assert_eq!(levels(&appends), [("note", "the server writes what it stores to disk".to_owned())]);
+        let node = |port: u16, role: &str| {
+            let well = well.replace("role:master", role);
+            format!("# Server\r\ntcp_port:{port}\r\n{well}aof_enabled:1\r\n")
+        };
+        let cluster =
+            [node(7000, "role:master"), node(7001, "role:slave"), node(7002, "role:slave")].join("\r\n");
+        let replicas = ("wrong", "the server is a replica: nodes at port 7001, 7002".to_owned());
+        assert_eq!(
+            levels(&cluster),
+            [("note", "the server writes what it stores to disk".to_owned()), replicas]
+        );
         let hostile = "redis_version:99999999999.\u{1b}\r\nmaxmemory:-1\r\nused_memory:\r\n";
         assert!(levels(hostile).iter().all(|(level, _)| *level == "note") || !levels(hostile).is_empty());
     }

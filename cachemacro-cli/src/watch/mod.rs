@@ -18,6 +18,7 @@ use crate::args::{Args, Format, WatchArgs};
 use crate::failure::{Done, Failure};
 use crate::fleet::Fleet;
 use crate::place::Place;
+use crate::servers;
 use crate::table::{Cell, Table};
 use crate::text;
 
@@ -49,7 +50,7 @@ async fn look(place: &Place) -> Result<(u64, Fleet, Option<ServerFigures>), Fail
     let fleet = Fleet::of_place(place).await?;
     // A user who may not run `INFO` sees the rest.
     let info = place.inspector.info().await.ok().flatten();
-    Ok((now, fleet, info.map(|info| ServerFigures::from_info(&info))))
+    Ok((now, fleet, info.and_then(|info| servers::together(&info))))
 }
 
 fn took(watch: &mut Watch, looked: Result<(u64, Fleet, Option<ServerFigures>), Failure>) {
