@@ -208,6 +208,63 @@ mod tests {
         assert_eq!(off.check().await.status, Status::Down);
     }
 
+    #[tokio::test]
+    async fn each_reason_alone_makes_the_status_that_it_is_worth() {
+        let cache = Cache::memory();
+        let told = |store: StoreHealth, failed: Option<&Error>| {
+            let health = cache.judged(store, failed);
+            (health.status, health.reasons)
+        };
+        let after = |millis| StoreHealth::new("redis", None, Duration::from_millis(millis));
+        let with = |info: &str| StoreHealth { figures: Some(ServerFigures::from_info(info)), ..after(1) };
+        assert_eq!(told(after(1), None), (Status::Ok, vec![]));
+        let full = "used_memory:99\nmaxmemory:100\nmaxmemory_policy:";
+        assert_eq!(told(with(&format!("{full}allkeys-lru")), None), (Status::Ok, vec![]));
+        let (status, reasons) = told(with(&format!("{full}noeviction")), None);
+        assert!(status == Status::Degraded && reasons[0].contains("memory"), "{reasons:?}");
+        assert_eq!(told(after(200), None).0, Status::Ok);
+        let slow = "the store took 201ms to answer".to_owned();
+        assert_eq!(told(after(201), None), (Status::Degraded, vec![slow]));
+        // Of one that does not answer at all it is no news that it is slow.
+        let error = Error::new(ErrorKind::Timeout, "late");
+        let (status, reasons) = told(after(201), Some(&error));
+        assert!(status == Status::Down && reasons.len() == 1, "{reasons:?}");
+        let part = cache.health_part("feed", || PartHealth::degraded("it lags"));
+        assert_eq!(told(after(1), None), (Status::Degraded, vec!["feed: it lags".to_owned()]));
+        drop(part);
+        assert_eq!(told(after(1), None).0, Status::Ok);
+    }
+
+    #[test]
+    fn what_lasts_is_worth_a_status_and_all_else_none() {
+        let text = String::new;
+        let lasting = [
+            (Warning::Unresolved(text()), Status::Down),
+            (Warning::Disabled, Status::Down),
+            (Warning::KeptEvicts { count: 1, all: true }, Status::Down),
+            (Warning::KeptEvicts { count: 1, all: false }, Status::Degraded),
+            (Warning::BreakerOpen, Status::Degraded),
+            (Warning::SharedPrefix(text()), Status::Degraded),
+            (Warning::LocalOff(text()), Status::Degraded),
+        ];
+        for (warning, status) in lasting {
+            assert_eq!(severity(&warning), Some(status), "{warning:?}");
+        }
+        for warning in [
+            Warning::NoNamespace,
+            Warning::Plaintext,
+            Warning::ServerTooOld(text()),
+            Warning::Replica,
+            Warning::DropsNothing,
+            Warning::Persists,
+            Warning::FailedEvicts { count: 1, last: ErrorKind::Timeout },
+            Warning::NotStored { count: 1, why: ErrorKind::TooLarge },
+            Warning::Undecodable(1),
+        ] {
+            assert_eq!(severity(&warning), None, "{warning:?}");
+        }
+    }
+
     #[test]
     fn all_of_it_can_be_serialized() {
         let health = Health {
