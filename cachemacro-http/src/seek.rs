@@ -38,8 +38,8 @@ pub(crate) enum Sought {
     Vacant(Box<Vacant>),
     /// Something is stored that this request may not see.
     Hidden,
-    /// The URL's responses are not to be stored.
-    Uncacheable,
+    /// Nothing stored answers, and the URL's responses are not to be stored.
+    Uncacheable(Box<Vacant>),
     /// The store did not answer.
     Unanswered,
 }
@@ -66,6 +66,15 @@ enum One {
     /// A response for other requests.
     Other(Stored),
     Vacant(Option<Box<Vacancy<Stored>>>, Option<Aged>),
+}
+
+/// What a search is for.
+#[derive(Debug, Clone, Copy)]
+enum Look {
+    /// A response, or else the right to store one.
+    Fills,
+    /// A response alone.
+    Reads,
 }
 
 /// The search of one request.
@@ -113,19 +122,29 @@ impl Seeker<'_> {
     /// Looks, and waits where another request of the fleet runs the handler.
     pub(crate) async fn seek(&self) -> Sought {
         let uncacheable = &self.layer.http.uncacheable;
-        if uncacheable.has(&self.asked.mark) {
-            return Sought::Uncacheable;
-        }
-        let sought = tokio::select! {
-            biased;
-            sought = self.walk() => sought,
-            () = uncacheable.told(&self.asked.mark) => return Sought::Uncacheable,
+        let sought = if uncacheable.has(&self.asked.mark) {
+            self.glance().await
+        } else {
+            tokio::select! {
+                biased;
+                sought = self.walk(Look::Fills) => sought,
+                () = uncacheable.told(&self.asked.mark) => self.glance().await,
+            }
         };
         sought.unwrap_or(Sought::Unanswered)
     }
 
+    /// Looks without waiting, and without the right to store. One refused response is enough to have a URL remembered, so what is stored
+    /// of it serves all the same.
+    async fn glance(&self) -> Result<Sought> {
+        Ok(match self.walk(Look::Reads).await? {
+            Sought::Vacant(vacant) => Sought::Uncacheable(vacant),
+            found => found,
+        })
+    }
+
     /// Goes from the URL's first response to the variant that the request selects.
-    async fn walk(&self) -> Result<Sought> {
+    async fn walk(&self, look: Look) -> Result<Sought> {
         let named: Vec<HeaderName> = self.named().cloned().collect();
         let mut slots: Vec<Option<u8>> = if named.is_empty() { vec![None] } else { self.slots(&named) };
         let mut known = self.known.cloned();
@@ -138,7 +157,11 @@ impl Seeker<'_> {
             if let Some(known) = &known {
                 entry = entry.known_by(known.bytes());
             }
-            match self.one(&entry, last).await? {
+            let one = match look {
+                Look::Fills => self.one(&entry, last).await?,
+                Look::Reads => self.read(&entry, last).await?,
+            };
+            match one {
                 One::Hit(found) => return Ok(self.hit(&entry, found).await),
                 One::Other(first) if slot.is_none() => {
                     let names = first.varies_by();

@@ -184,10 +184,16 @@ impl<S> Run<S> {
                 errand.slot = vacant.slot;
             }
             Sought::Hidden => errand.report = forwarded(Forward::Bypass, Some("credentials")),
-            Sought::Uncacheable if asked.credentials.are_there() => {
-                errand.report = forwarded(Forward::Bypass, Some("credentials"));
+            Sought::Uncacheable(vacant) => {
+                errand.report = if asked.credentials.are_there() {
+                    forwarded(Forward::Bypass, Some("credentials"))
+                } else {
+                    forwarded(vacant.forward, Some("uncacheable"))
+                };
+                // It is not made anew here, and stands in for a handler that fails.
+                errand.old = vacant.old;
+                errand.slot = vacant.slot;
             }
-            Sought::Uncacheable => errand.report = forwarded(Forward::UriMiss, Some("uncacheable")),
             Sought::Unanswered => errand.report = forwarded(Forward::Bypass, Some("store")),
         }
         if asked.demand.only_if_cached {

@@ -143,6 +143,43 @@ async fn a_response_that_may_be_stored_again_is() {
     assert_eq!(get(&layer, &handler, &[]).await.word(), "HIT");
 }
 
+/// Anybody can ask for what is refused, and the whole URL is remembered for it.
+#[tokio::test]
+async fn a_response_that_is_refused_hides_nothing_that_is_stored() {
+    let rig = Rig::new();
+    let layer = rig.http.cache().ttl("10s").stale("1h");
+    let handler = Handler::new(|request| async move {
+        response(if request.headers().contains_key("x-refused") { 406 } else { 200 }, &[], "text")
+    });
+    // A directive, so that what is held ready does not answer.
+    let asks = [("cache-control", "max-age=1000")];
+    get(&layer, &handler, &asks).await;
+    rig.pass(5);
+    let refused = [("cache-control", "no-cache"), ("x-refused", "1")];
+    assert_eq!(get(&layer, &handler, &refused).await.status, 406);
+    for _ in 0..3 {
+        assert_eq!(get(&layer, &handler, &asks).await.word(), "HIT");
+    }
+    assert_eq!(get(&layer, &handler, &[("cache-control", "only-if-cached")]).await.status, 200);
+    assert_eq!(handler.runs(), 2);
+    // Nor what is stale: it serves, it is made anew beside that, and it stands in.
+    rig.pass(10);
+    assert_eq!(get(&layer, &handler, &refused).await.status, 406);
+    let broken = Handler::new(|_| async { response(503, &[], "") });
+    assert_eq!(get(&layer, &broken, &[("cache-control", "max-age=1")]).await.word(), "STALE");
+    assert_eq!(get(&layer, &handler, &asks).await.word(), "STALE");
+    for tries in 0.. {
+        if get(&layer, &handler, &asks).await.word() == "HIT" {
+            break;
+        }
+        assert!(tries < 1_000);
+        tokio::task::yield_now().await;
+    }
+    // Who waits when the URL is found to be one of those looks once more, too.
+    let only = get(&layer, &handler, &[("cache-control", "only-if-cached")]).await;
+    assert_eq!((only.status.as_u16(), only.word()), (200, "HIT"));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_languages_at_once_get_their_own() {
     let rig = Rig::new();
