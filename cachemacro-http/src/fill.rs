@@ -64,7 +64,8 @@ pub(crate) async fn fill(vacancy: Vacancy<Stored>, stored: &Stored, plan: &Plan)
     match filled.await {
         Ok(filled) => filled.is_stored(),
         Err(error) => {
-            tracing::debug!(%error, "a response was not stored");
+            // The store's own failures are told elsewhere: this is a mistake, and comes again with each response.
+            tracing::warn!(%error, "a response was not stored");
             false
         }
     }

@@ -151,18 +151,22 @@ pub(crate) fn plan(
         return Err(Refusal::Rule);
     }
     let lifetime = freshness::lifetime(response.status, headers, &says, times.received);
+    let inherits_too_much = !gathered.is_complete() || gathered.len() > MOST_INHERITED;
     let (terms, initial_age, keep) = match (&rule.origin, &rule.fresh) {
         (Some(_), _) => {
             if let Some(refusal) = storable::by_origin(response.status, headers, &says, lifetime, here) {
                 return Err(refusal);
             }
-            by_origin(rule, headers, &says, lifetime, times)?
+            if inherits_too_much {
+                return Err(Refusal::Inherited);
+            }
+            by_origin(rule, headers, &says, (lifetime, gathered.ttl()), times)?
         }
         (None, fresh) => {
             if let Some(refusal) = storable::forbidden(response.status, headers, &says, here) {
                 return Err(refusal);
             }
-            if !gathered.is_complete() || gathered.len() > MOST_INHERITED {
+            if inherits_too_much {
                 return Err(Refusal::Inherited);
             }
             let ttl = ttl(layer, fresh, response, said, &says, lifetime)?;
@@ -255,17 +259,17 @@ fn by_rule(layer: &CacheLayer, ttl: Duration, says: &CacheControl) -> (Terms, u6
 }
 
 /// The plan of a gateway, by the origin's words. The rule's `max_age` limits freshness, stale use, and standing in for an origin that
-/// is gone.
+/// is gone; so does `least`, how long what the response is made of stays fresh.
 fn by_origin(
     rule: &Rule,
     headers: &HeaderMap,
     says: &CacheControl,
-    lifetime: Lifetime,
+    (lifetime, least): (Lifetime, Option<Duration>),
     times: Times,
 ) -> Result<(Terms, u64, Duration), Refusal> {
     let age = freshness::initial_age(headers, times.received, times.took.as_secs()) * 1000;
     let seconds = |seconds: Option<u64>| seconds.unwrap_or(0) * 1000;
-    let oldest = rule.oldest();
+    let oldest = least.map_or(rule.oldest(), |least| rule.oldest().min(age.saturating_add(millis(least))));
     let lifetime = (lifetime.seconds() * 1000).min(oldest);
     let most = oldest - lifetime;
     let terms = Terms {

@@ -102,9 +102,8 @@ pub(crate) fn entry(
     let tags = if key.is_plain() { &asked.tags[..asked.tags.len() - 1] } else { &asked.tags[..] };
     let entry = http.cache.entry::<Stored>(&http.settings.prefix, key.parts());
     let entry = entry.with_policy(policy).with_codec::<Postcard>().with_lent_bytes().with_tags(tags);
-    let entry = entry.counted_at(&route.named);
-    // A handler may name tags from inside; an origin behind a gateway only by its groups.
-    if layer.rule.origin.is_none() || layer.rule.reads_groups { entry.with_late_tags() } else { entry }
+    // Any service may name tags from inside, one behind a gateway too.
+    entry.counted_at(&route.named).with_late_tags()
 }
 
 fn policy(layer: &CacheLayer, waits: bool) -> Policy {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use cachemacro_http::CacheHandle;
 use http::HeaderName;
 
 use crate::support::{Handler, Rig, get, response};
@@ -257,4 +258,58 @@ async fn nothing_serves_that_is_older_than_the_oldest_that_may() {
         let got = get(&layer, &handler, asks).await;
         assert_eq!((got.status.as_u16(), got.word()), (502, "MISS"), "{says} {asks:?}");
     }
+}
+
+#[tokio::test]
+async fn a_gateway_stores_what_gets_its_tags_from_the_response_or_from_inside() {
+    let rig = Rig::new();
+    let tea =
+        rig.cache.entry::<u64>("tea", 1).with_tags(["tea"]).with_ttl(std::time::Duration::from_secs(30));
+    for (kind, layer) in [
+        ("by", rig.http.clone().prefix("by").gateway().tags_by(|_| vec!["tea".to_owned()])),
+        ("handle", rig.http.clone().prefix("handle").gateway()),
+        ("inherited", rig.http.clone().prefix("inherited").gateway().inherit(true)),
+    ] {
+        let tea = tea.clone();
+        let handler = Handler::new(move |request| {
+            let tea = tea.clone();
+            async move {
+                match kind {
+                    "handle" => request.extensions().get::<CacheHandle>().unwrap().tags(["tea"]),
+                    "inherited" => drop(tea.get_or_load(async || 1).await),
+                    _ => {}
+                }
+                response(200, &[("cache-control", "max-age=60")], "")
+            }
+        });
+        for word in ["MISS", "HIT"] {
+            assert_eq!(get(&layer, &handler, &[]).await.word(), word, "{kind}");
+        }
+        rig.cache.evict_tags(["tea"]).await.unwrap();
+        for word in ["MISS", "HIT"] {
+            assert_eq!(get(&layer, &handler, &[]).await.word(), word, "{kind}");
+        }
+        // No longer than what it is made of stays fresh.
+        rig.pass(40);
+        let word = if kind == "inherited" { "MISS" } else { "HIT" };
+        assert_eq!(get(&layer, &handler, &[]).await.word(), word, "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn a_response_of_a_gateway_that_depends_on_too_much_is_not_stored() {
+    let rig = Rig::new();
+    let cache = rig.cache.clone();
+    let handler = Handler::new(move |_| {
+        let cache = cache.clone();
+        async move {
+            for id in 0..65 {
+                cache.entry::<u64>("row", id).with_tags([format!("row:{id}")]).get_or_load(async || 1).await;
+            }
+            response(200, &[("cache-control", "max-age=60")], "")
+        }
+    });
+    let layer = rig.http.gateway().inherit(true);
+    let got = get(&layer, &handler, &[]).await;
+    assert!(got.header("cache-status").ends_with("detail=inherited"), "{got:?}");
 }
