@@ -190,7 +190,7 @@ pub(crate) async fn admit(
     let of_user = !rule.public && identity.is_none() && layer.http.has_credentials(parts);
     let credentials = if of_user && rule.trusts_no_one() {
         if layer.http.has_session(parts) { Credentials::Cookie } else { Credentials::Authorization }
-    } else if rule.origin.is_some() && seen.authorization {
+    } else if rule.origin.is_some() && seen.authorization && !rule.public && identity.is_none() {
         Credentials::Authorization
     } else {
         Credentials::None

@@ -51,7 +51,7 @@ impl Known {
         }
         let of_users = !rule.public && rule.identity.is_none();
         if of_users && (authorization || cookie) && layer.http.has_credentials(parts)
-            || authorization && rule.origin.is_some()
+            || of_users && authorization && rule.origin.is_some()
             || !judged.is_let_in(rule, parts)
         {
             return None;

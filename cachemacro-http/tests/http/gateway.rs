@@ -313,3 +313,39 @@ async fn a_response_of_a_gateway_that_depends_on_too_much_is_not_stored() {
     let got = get(&layer, &handler, &[]).await;
     assert!(got.header("cache-status").ends_with("detail=inherited"), "{got:?}");
 }
+
+#[tokio::test]
+async fn a_gateway_that_says_whose_its_responses_are_asks_no_response_about_it() {
+    let rig = Rig::new();
+    let handler = Handler::new(|request| async move {
+        let user =
+            request.headers().get("authorization").map_or("", |user| user.to_str().unwrap()).to_owned();
+        response(200, &[("cache-control", "max-age=60")], &user)
+    });
+    let public = rig.http.clone().prefix("public").gateway().public();
+    let private = rig
+        .http
+        .clone()
+        .prefix("private")
+        .gateway()
+        .private(|request| request.headers.get("authorization")?.to_str().ok().map(str::to_owned));
+    for (layer, user, word, body) in [
+        (&public, "a", "MISS", "a"),
+        (&public, "a", "HIT", "a"),
+        (&public, "b", "HIT", "a"),
+        (&private, "a", "MISS", "a"),
+        (&private, "a", "HIT", "a"),
+        (&private, "b", "MISS", "b"),
+        (&private, "b", "HIT", "b"),
+        (&private, "a", "HIT", "a"),
+    ] {
+        // By what is held ready, and past it.
+        for headers in
+            [&[("authorization", user)][..], &[("authorization", user), ("cache-control", "max-age=9")]]
+        {
+            let got = get(layer, &handler, headers).await;
+            let word = if headers.len() == 1 { word } else { "HIT" };
+            assert_eq!((got.word(), got.body.as_str()), (word, body), "{user}");
+        }
+    }
+}
