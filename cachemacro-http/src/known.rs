@@ -80,6 +80,9 @@ impl Known {
         for (name, offered) in &rule.vary {
             if offered.is_empty() {
                 known.selecting(name, &parts.headers);
+            } else if vary::names_too_many(&parts.headers, name) {
+                // Each is compared with each, and such a request passes.
+                return None;
             } else {
                 known.option(vary::preferred(&parts.headers, name, offered).map(str::as_bytes));
             }
@@ -262,6 +265,18 @@ mod tests {
         assert!(is_known(server().local(minute), |layer| layer));
         assert!(!is_known(server().local(minute), |layer| layer.local("0s")));
         assert!(is_known(Cache::builder().memory(), |layer| layer));
+    }
+
+    #[test]
+    fn more_members_than_are_understood_are_not_looked_at() {
+        let layer = HttpCache::new(Cache::memory()).cache().vary_among("accept-language", ["en", "de"]);
+        let is_known = |members: usize| {
+            let languages = (0..members).map(|at| format!("x{at}")).collect::<Vec<_>>().join(",");
+            let request = Request::get("/a").header("accept-language", languages).body(()).unwrap();
+            let request = request.into_parts().0;
+            Known::of(&layer, &request, false, &mut Judged::default()).is_some()
+        };
+        assert!(is_known(64) && !is_known(65));
     }
 
     #[test]
