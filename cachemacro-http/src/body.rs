@@ -49,14 +49,15 @@ enum Kind<B> {
     },
     /// The frames that were recorded, to be sent before the rest, which is not recorded any more.
     Resumed {
-        first: VecDeque<Frame<Bytes>>,
+        first: VecDeque<(Frame<Bytes>, Option<Arc<Held>>)>,
         rest: Option<B>,
     },
 }
 
 /// What the recording task sends to the client's body.
 enum Piece<B> {
-    Frame(Frame<Bytes>),
+    /// A frame, and what it takes of the budget until the client has read it.
+    Frame(Frame<Bytes>, Option<Arc<Held>>),
     Rest(B),
     Failed(BoxError),
 }
@@ -130,14 +131,17 @@ where
                 }
                 Kind::Passed(body) | Kind::Recorded { rest: Some(body), .. } => poll_inner(body, cx),
                 Kind::Resumed { first, rest } => match (first.pop_front(), rest) {
-                    (Some(frame), _) => Poll::Ready(Some(Ok(frame))),
+                    (Some((frame, _)), _) => Poll::Ready(Some(Ok(frame))),
                     (None, Some(body)) => poll_inner(body, cx),
                     (None, None) => Poll::Ready(None),
                 },
                 Kind::Recorded { frames, rest, .. } => match frames.poll_recv(cx) {
                     Poll::Pending => Poll::Pending,
                     Poll::Ready(None) => Poll::Ready(None),
-                    Poll::Ready(Some(Piece::Frame(frame))) => Poll::Ready(Some(Ok(frame))),
+                    Poll::Ready(Some(Piece::Frame(frame, held))) => {
+                        drop(held);
+                        Poll::Ready(Some(Ok(frame)))
+                    }
                     Poll::Ready(Some(Piece::Failed(error))) => Poll::Ready(Some(Err(error))),
                     Poll::Ready(Some(Piece::Rest(body))) => {
                         *rest = Some(body);
@@ -184,7 +188,11 @@ where
     })
 }
 
-/// How many bytes all recordings of a process hold together at most.
+/// What a frame takes besides its bytes: its places in the recording and on the way to the client.
+const FRAME: usize = 256;
+
+/// How many bytes all recordings of a process hold together at most, with what their clients have not read yet and what is on its way to
+/// the store.
 #[derive(Debug, Clone)]
 pub(crate) struct Budget(Arc<BudgetState>);
 
@@ -199,10 +207,30 @@ impl Budget {
         Self(Arc::new(BudgetState { used: AtomicUsize::new(0), most }))
     }
 
-    /// Takes this many bytes from the budget; `false` where fewer are left.
-    fn take(&self, bytes: usize) -> bool {
+    /// Takes this many bytes from the budget; `None` where fewer are left.
+    fn take(&self, bytes: usize) -> Option<Held> {
         let grant = |used: usize| used.checked_add(bytes).filter(|used| *used <= self.0.most);
-        self.0.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grant).is_ok()
+        let granted = self.0.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grant).is_ok();
+        granted.then(|| Held { budget: self.clone(), bytes })
+    }
+
+    /// Takes bytes that are there in any case: fewer are left for others.
+    fn take_anyway(&self, bytes: usize) -> Held {
+        self.0.used.fetch_add(bytes, Ordering::Relaxed);
+        Held { budget: self.clone(), bytes }
+    }
+}
+
+/// Bytes that were taken from a budget. They are given back when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Held {
+    budget: Budget,
+    bytes: usize,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.budget.0.used.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -236,70 +264,70 @@ impl Unrecorded {
     }
 }
 
-/// What was recorded of a body so far. Its bytes are given back to the budget when it is dropped.
+/// What was recorded of a body so far. A frame's bytes are given back to the budget when it is dropped here and its client has read it.
 struct Recording {
-    frames: VecDeque<Bytes>,
+    frames: VecDeque<(Bytes, Arc<Held>)>,
     trailers: HeaderMap,
+    of_trailers: Option<Arc<Held>>,
     /// How many bytes the frames have.
     length: usize,
-    /// How many bytes frames and trailers have.
-    held: usize,
     limit: usize,
     budget: Budget,
 }
 
-impl Drop for Recording {
-    fn drop(&mut self) {
-        self.budget.0.used.fetch_sub(self.held, Ordering::Relaxed);
-    }
-}
-
 impl Recording {
     fn new(limit: usize, budget: Budget) -> Self {
-        Self { frames: VecDeque::new(), trailers: HeaderMap::new(), length: 0, held: 0, limit, budget }
+        Self {
+            frames: VecDeque::new(),
+            trailers: HeaderMap::new(),
+            of_trailers: None,
+            length: 0,
+            limit,
+            budget,
+        }
     }
 
-    /// Adds a frame, unless that would exceed a limit.
-    fn add(&mut self, frame: &Frame<Bytes>) -> Result<(), Unrecorded> {
+    /// Adds a frame, unless that would exceed a limit; tells what it takes of the budget.
+    fn add(&mut self, frame: &Frame<Bytes>) -> Result<Option<Arc<Held>>, Unrecorded> {
         if let Some(data) = frame.data_ref() {
             if self.length.saturating_add(data.len()) > self.limit {
                 return Err(Unrecorded::Large);
             }
-            self.hold(data.len())?;
+            let held = self.hold(data.len())?;
             self.length += data.len();
-            self.frames.push_back(data.clone());
-        } else if let Some(trailers) = frame.trailers_ref() {
-            let bytes = section_bytes(trailers);
-            if section_bytes(&self.trailers).saturating_add(bytes) > MOST_SECTION_BYTES {
-                return Err(Unrecorded::Large);
-            }
-            self.hold(bytes)?;
-            self.trailers.extend(trailers.clone());
+            self.frames.push_back((data.clone(), held.clone()));
+            return Ok(Some(held));
         }
-        Ok(())
+        let Some(trailers) = frame.trailers_ref() else { return Ok(None) };
+        let bytes = section_bytes(&self.trailers).saturating_add(section_bytes(trailers));
+        if bytes > MOST_SECTION_BYTES {
+            return Err(Unrecorded::Large);
+        }
+        let held = self.hold(bytes)?;
+        self.trailers.extend(trailers.clone());
+        self.of_trailers = Some(held.clone());
+        Ok(Some(held))
     }
 
-    fn hold(&mut self, bytes: usize) -> Result<(), Unrecorded> {
-        if !self.budget.take(bytes) {
-            return Err(Unrecorded::Crowded);
-        }
-        self.held += bytes;
-        Ok(())
+    fn hold(&self, bytes: usize) -> Result<Arc<Held>, Unrecorded> {
+        self.budget.take(bytes.saturating_add(FRAME)).map(Arc::new).ok_or(Unrecorded::Crowded)
     }
 
     /// What was recorded, to be sent.
-    fn frames(&self) -> impl Iterator<Item = Frame<Bytes>> {
+    fn frames(&self) -> impl Iterator<Item = (Frame<Bytes>, Option<Arc<Held>>)> {
         let trailers = Some(&self.trailers).filter(|trailers| !trailers.is_empty());
-        let trailers = trailers.map(|trailers| Frame::trailers(trailers.clone()));
-        self.frames.iter().cloned().map(Frame::data).chain(trailers)
+        let trailers = trailers.map(|trailers| (Frame::trailers(trailers.clone()), self.of_trailers.clone()));
+        self.frames.iter().map(|(data, held)| (Frame::data(data.clone()), Some(held.clone()))).chain(trailers)
     }
 
     fn whole(&mut self) -> Whole {
+        // The bytes as one piece, and as they are written for the store.
+        let held = self.budget.take_anyway(self.length.saturating_mul(2));
         let body = match self.frames.len() {
-            1 => self.frames.pop_front().unwrap_or_default(),
-            _ => self.frames.drain(..).collect::<Vec<_>>().concat().into(),
+            1 => self.frames.pop_front().map(|(data, _)| data).unwrap_or_default(),
+            _ => self.frames.drain(..).map(|(data, _)| data).collect::<Vec<_>>().concat().into(),
         };
-        Whole { body, trailers: std::mem::take(&mut self.trailers) }
+        Whole { body, trailers: std::mem::take(&mut self.trailers), held: Some(held) }
     }
 }
 
@@ -308,6 +336,8 @@ impl Recording {
 pub(crate) struct Whole {
     pub(crate) body: Bytes,
     pub(crate) trailers: HeaderMap,
+    /// What it takes of the budget until it is stored; `None`: it was stored before.
+    pub(crate) held: Option<Held>,
 }
 
 /// How far a body came after the frames that were ready at once.
@@ -372,15 +402,15 @@ impl<B> Open<B> {
 
     /// The whole body for the client: the recorded frames, this one, and the rest as it comes.
     fn resumed(self, frame: Frame<Bytes>) -> CacheBody<B> {
-        let first = self.recording.frames().chain([frame]).collect();
+        let first = self.recording.frames().chain([(frame, None)]).collect();
         CacheBody(Kind::Resumed { first, rest: Some(self.body) })
     }
 
     /// The body for the client where it failed: the recorded frames, then the error.
     fn failed(self, error: BoxError) -> CacheBody<B> {
         let (sender, frames) = unbounded_channel();
-        for frame in self.recording.frames() {
-            let _ = sender.send(Piece::Frame(frame));
+        for (frame, held) in self.recording.frames() {
+            let _ = sender.send(Piece::Frame(frame, held));
         }
         let _ = sender.send(Piece::Failed(error));
         CacheBody(Kind::Recorded { frames, rest: None, hint: SizeHint::default() })
@@ -405,8 +435,8 @@ where
             None => SizeHint::default(),
         };
         let (sender, frames) = unbounded_channel();
-        for frame in self.recording.frames() {
-            let _ = sender.send(Piece::Frame(frame));
+        for (frame, held) in self.recording.frames() {
+            let _ = sender.send(Piece::Frame(frame, held));
         }
         let unended = Unended { sender, ended: false };
         tokio::spawn(async move {
@@ -438,8 +468,12 @@ where
                 }
                 Some(Ok(frame)) => {
                     let added = self.recording.add(&frame);
-                    let _ = sender.send(Piece::Frame(frame));
-                    if let Err(why) = added {
+                    let (held, over) = match added {
+                        Ok(held) => (held, None),
+                        Err(why) => (None, Some(why)),
+                    };
+                    let _ = sender.send(Piece::Frame(frame, held));
+                    if let Some(why) = over {
                         let _ = sender.send(Piece::Rest(self.body));
                         return Err(why);
                     }
@@ -488,35 +522,78 @@ mod tests {
 
     #[test]
     fn a_budget_is_taken_and_given_back() {
-        let budget = Budget::new(10);
+        let budget = Budget::new(10 + 2 * FRAME);
+        let add = |recording: &mut Recording, frame| recording.add(&frame).map(drop);
         let mut one = Recording::new(100, budget.clone());
-        assert_eq!(one.add(&data(6)), Ok(()));
+        assert_eq!(add(&mut one, data(6)), Ok(()));
         let mut other = Recording::new(5, budget.clone());
-        assert_eq!(other.add(&data(4)), Ok(()));
-        assert_eq!(other.add(&data(1)), Err(Unrecorded::Crowded));
-        assert_eq!(other.add(&data(2)), Err(Unrecorded::Large), "whoever has room");
-        assert_eq!(used(&budget), 10);
+        assert_eq!(add(&mut other, data(4)), Ok(()));
+        assert_eq!(add(&mut other, data(0)), Err(Unrecorded::Crowded), "an empty one takes its place");
+        assert_eq!(add(&mut other, data(2)), Err(Unrecorded::Large), "whoever has room");
+        assert_eq!(used(&budget), 10 + 2 * FRAME);
         drop(one);
-        assert_eq!(used(&budget), 4);
-        let trailers: HeaderMap =
-            [(http::header::ETAG, http::HeaderValue::from_static("12"))].into_iter().collect();
+        assert_eq!(used(&budget), 4 + FRAME);
+        let trailers = |value: &'static str| -> HeaderMap {
+            [(http::header::ETAG, http::HeaderValue::from_static(value))].into_iter().collect()
+        };
         assert_eq!(
-            other.add(&Frame::trailers(trailers.clone())),
+            add(&mut other, Frame::trailers(trailers("12"))),
             Err(Unrecorded::Crowded),
             "they count as well"
         );
-        let mut third = Recording::new(5, Budget::new(10));
-        assert_eq!(third.add(&Frame::trailers(trailers)), Ok(()));
+        let mut third = Recording::new(5, Budget::new(FRAME + 100));
+        assert_eq!(add(&mut third, Frame::trailers(trailers("12"))), Ok(()));
         assert_eq!(third.whole().trailers.len(), 1);
         drop(other);
         assert_eq!(used(&budget), 0);
-        assert!(!budget.take(usize::MAX) && budget.take(10));
+        assert!(budget.take(usize::MAX).is_none() && budget.take(10).is_some());
+    }
+
+    /// One whose client does not read is recorded to its end, and what the client has yet to read is held.
+    #[tokio::test]
+    async fn what_a_client_has_not_read_is_held_until_it_has() {
+        let budget = Budget::new(10_000);
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let Begun::Open(open) = begin(Frames(receiver), 5_000, budget.clone()).await else {
+            panic!("it is open")
+        };
+        let (done, mut filling) = mpsc::unbounded_channel();
+        let mut body = open.record(Duration::from_secs(60), move |whole| async move {
+            done.send(whole).unwrap();
+        });
+        sender.send(data(1_000)).unwrap();
+        sender.send(data(500)).unwrap();
+        drop(sender);
+        let whole = filling.recv().await.unwrap().unwrap();
+        let unread = |bytes: usize, frames: usize| bytes + frames * FRAME;
+        while used(&budget) > unread(1_500, 2) + 3_000 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(used(&budget), unread(1_500, 2) + 3_000, "it is on its way to the store, too");
+        drop(whole);
+        assert_eq!(used(&budget), unread(1_500, 2));
+        body.frame().await.unwrap().unwrap();
+        assert_eq!(used(&budget), unread(500, 1));
+        drop(body);
+        assert_eq!(used(&budget), 0);
+
+        // One that is not recorded further gives back what was recorded of it as it is read, too.
+        let (sender, receiver) = mpsc::unbounded_channel();
+        sender.send(data(1_000)).unwrap();
+        sender.send(data(5_000)).unwrap();
+        let Begun::Passed(mut body, why) = begin(Frames(receiver), 5_000, budget.clone()).await else {
+            panic!("it passes")
+        };
+        assert_eq!((why, used(&budget)), (Unrecorded::Large, unread(1_000, 1)));
+        body.frame().await.unwrap().unwrap();
+        assert_eq!(used(&budget), 0);
     }
 
     /// Beyond the budget bodies pass unstored; the moment is over as soon as a recording ends, and nobody remembers it of a URL.
     #[tokio::test]
     async fn beyond_what_all_recordings_may_hold_bodies_pass_unstored() {
-        let http = HttpCache { budget: Budget::new(10), ..HttpCache::new(cachemacro::Cache::memory()) };
+        let most = 10 + 2 * FRAME;
+        let http = HttpCache { budget: Budget::new(most), ..HttpCache::new(cachemacro::Cache::memory()) };
         let layer = http.cache();
         let bodies = Arc::new(Mutex::new(VecDeque::new()));
         let open = async |path: &str| {
@@ -547,7 +624,8 @@ mod tests {
         drop(second);
         assert_eq!(two.body_mut().collect().await.unwrap().to_bytes().len(), 7, "its client gets it all");
         assert!(!is_stored("/two").await);
-        assert_eq!(used(&http.budget), 6);
+        drop(two);
+        assert_eq!(used(&http.budget), 6 + FRAME);
         drop(first);
         assert_eq!(one.body_mut().collect().await.unwrap().to_bytes().len(), 0);
         while !is_stored("/one").await {
@@ -570,7 +648,8 @@ mod tests {
         let Begun::Passed(body, why) = begin(Frames(rest), 100, http.budget.clone()).await else {
             panic!("it is recorded")
         };
-        assert_eq!((why, used(&http.budget)), (Unrecorded::Crowded, 0));
+        assert_eq!((why, used(&http.budget)), (Unrecorded::Crowded, 6 + FRAME));
         assert_eq!(body.collect().await.unwrap().to_bytes().len(), 12);
+        assert_eq!(used(&http.budget), 0);
     }
 }

@@ -477,7 +477,7 @@ impl<S> Run<S> {
         (head.status, head.headers) = (status, headers);
         plan::prepare(&self.layer, &mut head, times.received);
         let trailers = old.trailers().cloned().unwrap_or_default();
-        let whole = Whole { body: old.body().clone(), trailers };
+        let whole = Whole { body: old.body().clone(), trailers, held: None };
         let said = CacheHandle::default().said();
         let mut errand = errand;
         let said = (&said, Gathered::default());
@@ -520,7 +520,8 @@ impl<S> Run<S> {
                 let stored_head = (head.status, plan::stored_headers(&head.headers, plan));
                 let by_rule = self.layer.rule.origin.is_none();
                 let (plan, mark, layer) = (plan.clone(), asked.mark.clone(), self.layer.clone());
-                open.record(self.layer.rule.lease_limit, move |recorded| async move {
+                open.record(self.layer.rule.lease_limit, move |mut recorded| async move {
+                    let _held = recorded.as_mut().ok().and_then(|whole| whole.held.take());
                     let stored =
                         recorded.map(|whole: Whole| stored(stored_head, whole, &plan, by_rule, strong));
                     let refused = learn(&layer, &mark, &plan, stored.as_ref().map_err(|why| *why));
@@ -547,10 +548,11 @@ impl<S> Run<S> {
         parts: &request::Parts,
         mut errand: Errand,
         head: &response::Parts,
-        whole: Whole,
+        mut whole: Whole,
         plan: &Plan,
     ) -> (Answered<R>, Option<Filling>) {
         let rule = &self.layer.rule;
+        let held = whole.held.take();
         let stored_head = (head.status, plan::stored_headers(&head.headers, plan));
         let stored = stored(stored_head, whole, plan, rule.origin.is_none(), rule.strong_tags);
         if let Some(why) = learn(&self.layer, &asked.mark, plan, Ok(&stored)) {
@@ -570,6 +572,7 @@ impl<S> Run<S> {
         let filling = errand.vacancy.map(|vacancy| -> Filling {
             let plan = plan.clone();
             Box::pin(async move {
+                let _held = held;
                 fill(vacancy, &stored, &plan).await;
             })
         });
