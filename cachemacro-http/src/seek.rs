@@ -24,7 +24,7 @@ const SLOTS: u8 = 63;
 /// How many slots are tried for one variant.
 const PROBES: usize = 4;
 /// The version of the form in which responses are stored, raised when it changes.
-const FORM: u32 = 2;
+const FORM: u32 = 3;
 /// A response younger than this, in milliseconds, answers a guarded request whatever that demands.
 const YOUNG: u64 = 1000;
 
@@ -356,13 +356,13 @@ pub(crate) fn millis(meta: &Meta) -> u64 {
     u64::try_from(meta.age.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The request's values of the fields by which its response will be selected: those that the rule names and those that the response's
+/// Digests of the request's values of the fields by which its response will be selected: those that the rule names and those that the response's
 /// Vary names. `None` where Vary is `*`.
 pub(crate) fn selecting(
     layer: &CacheLayer,
     request: &Parts,
     response: &HeaderMap,
-) -> Option<Vec<(HeaderName, Option<Vec<u8>>)>> {
+) -> Option<Vec<(HeaderName, Option<vary::Digest>)>> {
     let mut names = vary::names(response)?;
     for (name, offered) in &layer.rule.vary {
         if offered.is_empty() && !names.contains(name) {
@@ -377,7 +377,7 @@ pub(crate) fn selecting(
         names
             .into_iter()
             .map(|name| {
-                let value = vary::selecting(&request.headers, &name);
+                let value = vary::digest(&request.headers, &name);
                 (name, value)
             })
             .collect(),

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use crate::rules::reusable::Terms;
-use crate::rules::vary;
+use crate::rules::vary::{self, Digest};
 
 /// A header section as it is stored, name by name in the order in which it came. On a hit the values are slices of the bytes that were
 /// read.
@@ -81,8 +81,8 @@ struct Form {
     /// On a hit a slice of the bytes that were read, not a copy.
     body: LentBytes,
     trailers: Section,
-    /// The value of a field that Vary names, in the request that the response answered; `None`: it had none.
-    selecting: Vec<(String, Option<LentBytes>)>,
+    /// A digest of the value of a field that Vary names, in the request that the response answered; `None`: it had none.
+    selecting: Vec<(String, Option<Digest>)>,
     terms: StoredTerms,
     initial_age: u64,
     shared: Shared,
@@ -100,7 +100,7 @@ pub(crate) struct Parts {
     head: Option<(StatusCode, HeaderMap)>,
     body: Bytes,
     trailers: Option<HeaderMap>,
-    selecting: Vec<(HeaderName, Option<Bytes>)>,
+    selecting: Vec<(HeaderName, Option<Digest>)>,
     terms: Terms,
     /// How old it was when it was stored, in milliseconds.
     pub(crate) initial_age: u64,
@@ -161,8 +161,8 @@ impl From<Form> for Stored {
     fn from(form: Form) -> Self {
         let Form { status, headers: section, body, trailers, selecting, terms, initial_age, shared } = form;
         let trailers = if trailers.is_empty() { Some(None) } else { headers(trailers).map(Some) };
-        let field = |(name, value): (String, Option<LentBytes>)| {
-            Some((HeaderName::from_bytes(name.as_bytes()).ok()?, value.map(|value| value.0)))
+        let field = |(name, value): (String, Option<Digest>)| {
+            Some((HeaderName::from_bytes(name.as_bytes()).ok()?, value))
         };
         let selecting: Option<Vec<_>> = selecting.into_iter().map(field).collect();
         let head = StatusCode::from_u16(status).ok().zip(headers(section));
@@ -183,9 +183,7 @@ impl From<Form> for Stored {
 
 impl From<Stored> for Form {
     fn from(stored: Stored) -> Self {
-        let field = |(name, value): &(HeaderName, Option<Bytes>)| {
-            (name.as_str().to_owned(), value.clone().map(LentBytes))
-        };
+        let field = |(name, value): &(HeaderName, Option<Digest>)| (name.as_str().to_owned(), *value);
         let head = stored.head.as_ref();
         Self {
             status: head.map_or(0, |(status, _)| status.as_u16()),
@@ -203,7 +201,7 @@ impl From<Stored> for Form {
 /// What a response is stored with besides its own bytes.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct About {
-    pub(crate) selecting: Vec<(HeaderName, Option<Vec<u8>>)>,
+    pub(crate) selecting: Vec<(HeaderName, Option<Digest>)>,
     pub(crate) terms: Terms,
     pub(crate) initial_age: u64,
     pub(crate) shared: Shared,
@@ -217,14 +215,11 @@ impl Stored {
         trailers: &HeaderMap,
         about: &About,
     ) -> Self {
-        let selecting = about.selecting.iter();
         Self(Arc::new(Parts {
             head: Some((status, headers)),
             body,
             trailers: Some(trailers).filter(|trailers| !trailers.is_empty()).cloned(),
-            selecting: selecting
-                .map(|(name, value)| (name.clone(), value.clone().map(Bytes::from)))
-                .collect(),
+            selecting: about.selecting.clone(),
             terms: about.terms,
             initial_age: about.initial_age,
             shared: about.shared,
@@ -242,7 +237,7 @@ impl Stored {
         };
         let Terms { lifetime, while_revalidate, if_error, .. } = self.terms;
         let selecting = self.selecting.iter().map(|(name, value)| {
-            bytes(name.as_str().len()) + 1 + value.as_ref().map_or(0, |value| bytes(value.len()))
+            bytes(name.as_str().len()) + 1 + value.as_ref().map_or(0, |digest| digest.len())
         });
         self.head().map_or(2, |(status, headers)| number(status.as_u16().into()) + section(headers))
             + bytes(self.body.len())
@@ -285,10 +280,7 @@ impl Parts {
     /// Whether it answers requests like this one, going by its Vary (RFC 9111, 4.1). What is no response answers none.
     pub(crate) fn selects(&self, request: &HeaderMap) -> bool {
         self.head.is_some()
-            && self
-                .selecting
-                .iter()
-                .all(|(name, value)| vary::selecting(request, name).as_deref() == value.as_deref())
+            && self.selecting.iter().all(|(name, value)| vary::digest(request, name) == *value)
     }
 
     /// The fields by which it was selected.
@@ -328,7 +320,7 @@ mod tests {
             lines in proptest::collection::vec(("[a-c]{1,3}", "[ -~]{0,300}"), 0..5),
             body in 0_usize..70_000,
             trailer in proptest::option::of("[ -~]{0,200}"),
-            selecting in proptest::collection::vec(("[a-c]{1,3}", proptest::option::of("[ -~]{0,200}")), 0..4),
+            selecting in proptest::collection::vec(("[a-c]{1,3}", proptest::option::of(any::<[u8; 16]>())), 0..4),
             times: [u64; 4],
             few in 0_u32..64,
         ) {
@@ -343,7 +335,7 @@ mod tests {
             let about = About {
                 selecting: selecting
                     .iter()
-                    .map(|(field, text)| (name(field), text.as_ref().map(|text| text.as_bytes().to_vec())))
+                    .map(|(field, digest)| (name(field), *digest))
                     .collect(),
                 terms: Terms { lifetime, while_revalidate, if_error, no_cache: few > 3, strict: few > 9 },
                 initial_age,
@@ -362,7 +354,10 @@ mod tests {
         let sent = headers(&[("a", "1"), ("set-cookie", "x"), ("a", "2"), ("b", "\u{e9}")]);
         let about = About {
             selecting: vec![
-                (HeaderName::from_static("foo"), Some(b"1".to_vec())),
+                (
+                    HeaderName::from_static("foo"),
+                    vary::digest(&headers(&[("foo", "1")]), &"foo".parse().unwrap()),
+                ),
                 (HeaderName::from_static("bar"), None),
             ],
             ..About::default()

@@ -2,6 +2,7 @@
 
 use http::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, VARY};
 use http::{HeaderMap, HeaderName};
+use sha2::{Digest as _, Sha256};
 
 use crate::rules::fields::{joined, members, split};
 
@@ -41,6 +42,17 @@ pub(crate) fn selecting(request: &HeaderMap, name: &HeaderName) -> Option<Vec<u8
     } else {
         split(&value, b',').collect::<Vec<_>>().join(&b","[..])
     })
+}
+
+/// By this a value is compared that is stored: it may be the cookie of a session.
+pub(crate) type Digest = [u8; 16];
+
+/// 128 bits of the SHA-256 of [`selecting`].
+pub(crate) fn digest(request: &HeaderMap, name: &HeaderName) -> Option<Digest> {
+    let hash = Sha256::digest(selecting(request, name)?);
+    let mut digest = Digest::default();
+    digest.copy_from_slice(&hash[..16]);
+    Some(digest)
 }
 
 /// The first of `offered` that the field prefers; `None` where it takes none of them, or the request has no such field. It has not

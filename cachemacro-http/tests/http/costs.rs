@@ -73,7 +73,11 @@ async fn bytes_that_are_no_response_are_a_miss_and_are_overwritten() {
 }
 
 /// The entries of a store under this prefix.
-async fn entries(cache: &cachemacro::Cache, store: &MemoryStore, prefix: &str) -> Vec<(String, Bytes)> {
+pub(crate) async fn entries(
+    cache: &cachemacro::Cache,
+    store: &MemoryStore,
+    prefix: &str,
+) -> Vec<(String, Bytes)> {
     let (mut found, mut next) = (Vec::new(), Some(Cursor::default()));
     while let Some(cursor) = next {
         let page = cache.inspector().unwrap().keys(prefix, &cursor).await.unwrap();

@@ -341,3 +341,29 @@ async fn nothing_that_a_request_can_carry_poisons_another() {
     send(&layer, &handler, fat).await;
     assert_eq!(send(&layer, &handler, request("GET", "/account", &[])).await.word(), "MISS");
 }
+
+/// Vary makes a cookie what tells variants apart, and a store is read by more than one service.
+#[tokio::test]
+async fn what_tells_variants_apart_is_not_stored_as_it_is() {
+    use cachemacro::store::memory::MemoryStore;
+    let store = std::sync::Arc::new(MemoryStore::new());
+    let cache = cachemacro::Cache::builder().store(store.clone()).build().unwrap();
+    let handler = Handler::new(|request| async move {
+        let own = request.headers().get("cookie").map_or("", |value| value.to_str().unwrap()).len();
+        response(200, &[("vary", "cookie, authorization, x-none")], &own.to_string())
+    });
+    let layer = HttpCache::new(cache.clone()).cache().public();
+    let users = ["sid=of-alice", "sid=of-bob-and-others"];
+    for word in ["MISS", "HIT"] {
+        for user in users {
+            let got = get(&layer, &handler, &[("cookie", user), ("authorization", "Bearer of-alice")]).await;
+            assert_eq!((got.word(), &got.body), (word, &user.len().to_string()), "{user}");
+        }
+    }
+    let stored = crate::costs::entries(&cache, &store, "http:").await;
+    assert_eq!(stored.len(), 2);
+    for (key, bytes) in stored {
+        let holds = |secret: &str| bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+        assert!(holds("cookie") && !holds("of-alice") && !holds("of-bob"), "{key}");
+    }
+}
