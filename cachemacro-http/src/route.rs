@@ -602,7 +602,8 @@ impl CacheLayer {
     }
 
     /// How long a response that is still being made may keep other requests from making it: as long its body is recorded and its lease
-    /// held. After that its client reads the rest at its own speed, and it is not stored. Default: a minute.
+    /// held. After that its client reads the rest at its own speed, and it is not stored. A run beside a stale response ends then. Default: a
+    /// minute.
     ///
     /// ```
     /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());

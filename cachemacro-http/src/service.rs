@@ -281,7 +281,13 @@ impl<S> Run<S> {
                 report: Report::default(),
                 began: Instant::now(),
             };
-            tokio::spawn(async move { drop(run.load_boxed(asked, parts, errand).await) });
+            let limit = self.layer.rule.lease_limit;
+            tokio::spawn(async move {
+                // Once its lease may lapse the next one begins, and a handler that hangs would be one more each time.
+                if tokio::time::timeout(limit, run.load_boxed(asked, parts, errand)).await.is_err() {
+                    tracing::debug!(?limit, "a response was not made anew in time");
+                }
+            });
         }
         Some(response)
     }

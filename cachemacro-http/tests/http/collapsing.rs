@@ -180,6 +180,53 @@ async fn a_response_that_is_refused_hides_nothing_that_is_stored() {
     assert_eq!((only.status.as_u16(), only.word()), (200, "HIT"));
 }
 
+/// What a handler holds while it runs.
+struct Held(Arc<std::sync::atomic::AtomicUsize>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_hangs_ends_with_its_lease() {
+    let rig = Rig::new();
+    let layer = rig.http.cache().ttl("10s").stale("1h").lease_limit("20s");
+    let ended = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let handler = {
+        let ended = ended.clone();
+        let runs = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        Handler::new(move |_| {
+            let hangs = runs.fetch_add(1, std::sync::atomic::Ordering::SeqCst) > 0;
+            let ended = ended.clone();
+            async move {
+                if hangs {
+                    let _held = Held(ended);
+                    std::future::pending::<()>().await;
+                }
+                response(200, &[], "")
+            }
+        })
+    };
+    get(&layer, &handler, &[]).await;
+    rig.pass(15);
+    assert_eq!(get(&layer, &handler, &[]).await.word(), "STALE");
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(handler.runs(), 2);
+    tokio::time::sleep(Duration::from_secs(19)).await;
+    assert_eq!(ended.load(std::sync::atomic::Ordering::SeqCst), 0);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(ended.load(std::sync::atomic::Ordering::SeqCst), 1);
+    assert_eq!(get(&layer, &handler, &[]).await.word(), "STALE", "and it is tried again");
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(handler.runs(), 3);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_languages_at_once_get_their_own() {
     let rig = Rig::new();
