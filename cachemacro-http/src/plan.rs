@@ -13,7 +13,7 @@ use crate::handle::Said;
 use crate::http_cache::Settings;
 use crate::key::{digest, group_tag, host};
 use crate::paths;
-use crate::route::{CacheLayer, Fresh, Rule};
+use crate::route::{CacheLayer, DEFAULT_TTL, Rule};
 use crate::rules::cache_control::CacheControl;
 use crate::rules::freshness::{self, Lifetime};
 use crate::rules::reusable::Terms;
@@ -152,24 +152,25 @@ pub(crate) fn plan(
     }
     let lifetime = freshness::lifetime(response.status, headers, &says, times.received);
     let inherits_too_much = !gathered.is_complete() || gathered.len() > MOST_INHERITED;
-    let (terms, initial_age, keep) = match (&rule.origin, &rule.fresh) {
-        (Some(_), _) => {
+    let (terms, initial_age, keep) = match &rule.origin {
+        Some(_) => {
+            let (lifetime, fresh) = of_origin(rule, response, said, lifetime);
             if let Some(refusal) = storable::by_origin(response.status, headers, &says, lifetime, here) {
                 return Err(refusal);
             }
             if inherits_too_much {
                 return Err(Refusal::Inherited);
             }
-            by_origin(rule, headers, &says, (lifetime, gathered.ttl()), times)?
+            by_origin(rule, headers, &says, (fresh, gathered.ttl()), times)?
         }
-        (None, fresh) => {
+        None => {
             if let Some(refusal) = storable::forbidden(response.status, headers, &says, here) {
                 return Err(refusal);
             }
             if inherits_too_much {
                 return Err(Refusal::Inherited);
             }
-            let ttl = ttl(layer, fresh, response, said, &says, lifetime)?;
+            let ttl = ttl(layer, response, said, &says, lifetime)?;
             let ttl = gathered.ttl().map_or(ttl, |least| least.min(ttl));
             by_rule(layer, ttl, &says)
         }
@@ -209,7 +210,6 @@ fn says(layer: &CacheLayer, headers: &HeaderMap) -> CacheControl {
 /// How long a response stays fresh by the rule of its route; the handler's own words only shorten it.
 fn ttl(
     layer: &CacheLayer,
-    fresh: &Fresh,
     response: &response::Parts,
     said: &Said,
     says: &CacheControl,
@@ -219,14 +219,9 @@ fn ttl(
     let status = response.status;
     let word = said.ttl.is_some() || says.max_age.is_some() || says.s_maxage.is_some();
     let negative = matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE);
-    let mut ttl = match (said.ttl, fresh) {
-        (Some(ttl), _) => ttl,
-        (None, _) if negative && rule.negative_ttl.is_some() => rule.negative_ttl.unwrap_or_default(),
-        (None, Fresh::For(ttl)) => *ttl,
-        (None, Fresh::Of(ttl)) => ttl(response),
-        (None, Fresh::ByOrigin) => Duration::from_secs(lifetime.seconds()),
-    };
-    let stored = matches!(status.as_u16(), 200 | 203 | 204 | 300 | 301 | 308)
+    let by_rule = || rule.negative_ttl.filter(|_| negative).or_else(|| rule.fresh_for(response));
+    let mut ttl = said.ttl.or_else(by_rule).unwrap_or(DEFAULT_TTL);
+    let stored = is_stored_by_itself(status)
         || rule.statuses.contains(&status)
         || negative && rule.negative_ttl.is_some();
     if !stored && !word {
@@ -237,6 +232,23 @@ fn ttl(
         ttl = ttl.min(Duration::from_secs(left));
     }
     Ok(if says.no_cache { Duration::ZERO } else { ttl })
+}
+
+/// Whether a response with this status is stored without a word of its handler.
+fn is_stored_by_itself(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 200 | 203 | 204 | 300 | 301 | 308)
+}
+
+/// How long a response of a gateway's origin stays fresh, as it counts for RFC 9111 and in milliseconds. What the origin leaves open is the
+/// rule's to say, and before that the handler's, from inside; the latter shortens what the origin says, too.
+fn of_origin(rule: &Rule, response: &response::Parts, said: &Said, lifetime: Lifetime) -> (Lifetime, u64) {
+    let own = lifetime.seconds() * 1000;
+    let within = said.ttl.map(millis);
+    if lifetime.is_explicit() {
+        return (lifetime, within.map_or(own, |within| within.min(own)));
+    }
+    let by_rule = || rule.fresh_for(response).filter(|_| is_stored_by_itself(response.status)).map(millis);
+    within.or_else(by_rule).map_or((lifetime, own), |ttl| (Lifetime::Explicit(ttl / 1000), ttl))
 }
 
 fn by_rule(layer: &CacheLayer, ttl: Duration, says: &CacheControl) -> (Terms, u64, Duration) {
@@ -258,27 +270,27 @@ fn by_rule(layer: &CacheLayer, ttl: Duration, says: &CacheControl) -> (Terms, u6
     (terms, 0, keep)
 }
 
-/// The plan of a gateway, by the origin's words. The rule's `max_age` limits freshness, stale use, and standing in for an origin that
+/// The plan of a gateway, by the origin's words; of stale use the rule says what it does not. The rule's `max_age` limits freshness, stale use, and standing in for an origin that
 /// is gone; so does `least`, how long what the response is made of stays fresh.
 fn by_origin(
     rule: &Rule,
     headers: &HeaderMap,
     says: &CacheControl,
-    (lifetime, least): (Lifetime, Option<Duration>),
+    (lifetime, least): (u64, Option<Duration>),
     times: Times,
 ) -> Result<(Terms, u64, Duration), Refusal> {
     let age = freshness::initial_age(headers, times.received, times.took.as_secs()) * 1000;
-    let seconds = |seconds: Option<u64>| seconds.unwrap_or(0) * 1000;
+    let stale = |said: Option<u64>| said.map_or(millis(rule.stale), |seconds| seconds * 1000);
     let oldest = least.map_or(rule.oldest(), |least| rule.oldest().min(age.saturating_add(millis(least))));
-    let lifetime = (lifetime.seconds() * 1000).min(oldest);
+    let lifetime = lifetime.min(oldest);
     let most = oldest - lifetime;
     let terms = Terms {
         lifetime,
         no_cache: says.no_cache,
         // 5.2.2.10: `s-maxage` implies `proxy-revalidate`.
         strict: says.must_revalidate || says.proxy_revalidate || says.s_maxage.is_some(),
-        while_revalidate: seconds(says.stale_while_revalidate).min(most),
-        if_error: seconds(says.stale_if_error).min(most),
+        while_revalidate: stale(says.stale_while_revalidate).min(most),
+        if_error: stale(says.stale_if_error).min(most),
     };
     let asks = headers.contains_key(header::ETAG) || headers.contains_key(header::LAST_MODIFIED);
     let fresh = if terms.no_cache { 0 } else { terms.lifetime.saturating_sub(age) };

@@ -17,7 +17,7 @@ use crate::stats::{Route, Routes, path_of};
 use crate::template::Template;
 
 /// The TTL of a route that names none.
-const DEFAULT_TTL: Duration = Duration::from_secs(300);
+pub(crate) const DEFAULT_TTL: Duration = Duration::from_secs(300);
 /// How long a body is recorded.
 const RECORDED_FOR: Duration = Duration::from_secs(60);
 /// How long a gateway keeps what is stale to ask about it, or to serve it while its origin is gone.
@@ -31,8 +31,6 @@ type OfResponse<T> = Arc<dyn Fn(&response::Parts) -> T + Send + Sync>;
 pub(crate) enum Fresh {
     For(Duration),
     Of(OfResponse<Duration>),
-    /// As the response's own headers say.
-    ByOrigin,
 }
 
 /// What makes a layer a gateway: its origin decides.
@@ -46,7 +44,8 @@ pub(crate) struct Origin {
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 #[derive(Clone)]
 pub(crate) struct Rule {
-    pub(crate) fresh: Fresh,
+    /// `None`: [`DEFAULT_TTL`], and on a gateway what its origin says.
+    pub(crate) fresh: Option<Fresh>,
     pub(crate) tags: Vec<Template>,
     pub(crate) tags_of: Option<OfResponse<Vec<String>>>,
     pub(crate) identity: Option<OfRequest<Option<String>>>,
@@ -82,7 +81,7 @@ pub(crate) struct Rule {
 impl Rule {
     fn new() -> Self {
         Self {
-            fresh: Fresh::For(DEFAULT_TTL),
+            fresh: None,
             tags: Vec::new(),
             tags_of: None,
             identity: None,
@@ -150,6 +149,14 @@ impl Deref for Ruled {
 }
 
 impl Rule {
+    /// How long the response stays fresh, where the rule says so.
+    pub(crate) fn fresh_for(&self, response: &response::Parts) -> Option<Duration> {
+        self.fresh.as_ref().map(|fresh| match fresh {
+            Fresh::For(ttl) => *ttl,
+            Fresh::Of(ttl) => ttl(response),
+        })
+    }
+
     /// How old a response may be that serves, in milliseconds.
     pub(crate) fn oldest(&self) -> u64 {
         self.max_age.map_or(u64::MAX, millis)
@@ -207,7 +214,7 @@ impl CacheLayer {
 
     pub(crate) fn of_origin(http: HttpCache) -> Self {
         let origin = Origin { while_gone: KEPT_STALE };
-        let rule = Rule { fresh: Fresh::ByOrigin, inherits: false, origin: Some(origin), ..Rule::new() };
+        let rule = Rule { inherits: false, origin: Some(origin), ..Rule::new() };
         Self { rule: Ruled::new(rule), ..Self::new(http) }
     }
 
@@ -261,6 +268,16 @@ impl CacheLayer {
         })
     }
 
+    /// # Panics
+    /// On a gateway, which would not heed the option. Layers are built when a program starts, so it panics then.
+    #[track_caller]
+    fn is_of_a_route(&self, option: &str) {
+        assert!(
+            self.rule.origin.is_none(),
+            "a gateway has no `{option}`: its origin says what is stored, and makes the entity tags"
+        );
+    }
+
     /// The name of the route where it is counted: in [`HttpCache::stats`], [`Cache::stats`](cachemacro::Cache::stats), metrics and
     /// reports. With axum it has that of its path, `GET /teas/{id}`.
     ///
@@ -274,7 +291,8 @@ impl CacheLayer {
         self
     }
 
-    /// How long responses stay fresh. Zero: they are not stored, and answers say `no-cache`, with validators all the same.
+    /// How long responses stay fresh. Zero: they are not stored, and answers say `no-cache`, with validators all the same. On a gateway
+    /// it counts for 200, 203, 204, 300, 301 and 308 where the origin says neither how long nor until when.
     ///
     /// ```
     /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
@@ -286,11 +304,11 @@ impl CacheLayer {
     /// Where a text is no duration.
     #[track_caller]
     pub fn ttl(mut self, ttl: impl IntoDuration) -> Self {
-        self.rule.change().fresh = Fresh::For(ttl.into_duration());
+        self.rule.change().fresh = Some(Fresh::For(ttl.into_duration()));
         self
     }
 
-    /// How long a response stays fresh, going by its status and headers.
+    /// How long a response stays fresh, going by its status and headers; on a gateway as [`ttl`](Self::ttl).
     ///
     /// ```
     /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
@@ -301,7 +319,7 @@ impl CacheLayer {
     /// # drop(layer);
     /// ```
     pub fn ttl_by(mut self, ttl: impl Fn(&response::Parts) -> Duration + Send + Sync + 'static) -> Self {
-        self.rule.change().fresh = Fresh::Of(Arc::new(ttl));
+        self.rule.change().fresh = Some(Fresh::Of(Arc::new(ttl)));
         self
     }
 
@@ -413,9 +431,10 @@ impl CacheLayer {
     /// ```
     ///
     /// # Panics
-    /// Where a number is no status.
+    /// Where a number is no status, and on a gateway.
     #[track_caller]
     pub fn statuses<T: IntoStatus>(mut self, statuses: impl IntoIterator<Item = T>) -> Self {
+        self.is_of_a_route("statuses");
         for status in statuses {
             self.rule.change().statuses.push(status.into_status());
         }
@@ -431,9 +450,10 @@ impl CacheLayer {
     /// ```
     ///
     /// # Panics
-    /// Where a text is no duration.
+    /// Where a text is no duration, and on a gateway.
     #[track_caller]
     pub fn negative_ttl(mut self, ttl: impl IntoDuration) -> Self {
+        self.is_of_a_route("negative_ttl");
         self.rule.change().negative_ttl = Some(ttl.into_duration());
         self
     }
@@ -462,7 +482,8 @@ impl CacheLayer {
         self
     }
 
-    /// How long past its TTL a response serves: at once, while one request of the fleet runs the handler, and where that fails.
+    /// How long past its TTL a response serves: at once, while one request of the fleet runs the handler, and where that fails. On a
+    /// gateway it counts where the origin says nothing of either.
     ///
     /// ```
     /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
@@ -540,7 +561,8 @@ impl CacheLayer {
 
     /// Whether responses carry the tags of the `#[cached]` calls that their handler makes, hits included, and are stored no longer than
     /// the first of these values stays fresh. They do; calls in tasks that the handler spawns, of other caches, and of a body that is
-    /// made while it is sent do not count. A response that would carry more than 64 is not stored.
+    /// made while it is sent do not count. A response that would carry more than 64 is not stored. Those of a gateway carry them where it
+    /// is told so.
     ///
     /// ```
     /// # let http = cachemacro_http::HttpCache::new(cachemacro::Cache::memory());
@@ -584,7 +606,12 @@ impl CacheLayer {
     /// let layer = http.cache().strong_tags();
     /// # drop(layer);
     /// ```
+    ///
+    /// # Panics
+    /// On a gateway: it makes no entity tags.
+    #[track_caller]
     pub fn strong_tags(mut self) -> Self {
+        self.is_of_a_route("strong_tags");
         self.rule.change().strong_tags = true;
         self
     }

@@ -349,3 +349,57 @@ async fn a_gateway_that_says_whose_its_responses_are_asks_no_response_about_it()
         }
     }
 }
+
+#[tokio::test]
+async fn what_the_origin_leaves_open_is_the_rule_s_to_say() {
+    let rig = Rig::new();
+    // Clones share what is known of a URL.
+    let own = || cachemacro_http::HttpCache::new(rig.cache.clone());
+    for (at, (headers, after, word)) in [
+        (&[][..], 50, "HIT"),
+        (&[], 65, "STALE"),
+        (&[], 95, "MISS"),
+        (&[("cache-control", "public")], 50, "HIT"),
+        (&[("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT")], 65, "STALE"), // no heuristic
+        (&[("cache-control", "max-age=10")], 15, "STALE"),
+        (&[("cache-control", "max-age=100")], 90, "HIT"),
+        (&[("expires", "0")], 50, "MISS"),
+        (&[("cache-control", "max-age=10, stale-while-revalidate=0")], 15, "MISS"),
+        (&[("cache-control", "must-revalidate")], 65, "MISS"),
+        (&[("cache-control", "no-store")], 1, "MISS"),
+        (&[("cache-control", "no-cache"), ("etag", "\"a\"")], 1, "MISS"),
+        (&[("cache-control", "private")], 1, "MISS"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        for by in [false, true] {
+            let layer = own().prefix(format!("{at}{by}")).gateway().stale("30s");
+            let minute = std::time::Duration::from_secs(60);
+            let layer = if by { layer.ttl_by(move |_| minute) } else { layer.ttl("1m") };
+            let handler = Handler::new(move |_| async move { response(200, headers, "") });
+            assert_eq!(get(&layer, &handler, &[]).await.word(), "MISS");
+            rig.pass(after);
+            assert_eq!(get(&layer, &handler, &[]).await.word(), word, "{headers:?} after {after} by {by}");
+        }
+    }
+    // What may be kept without a word is not only what is right: an error that a client provokes is none of the rule's.
+    let layer = own().prefix("errors").gateway().ttl("1m");
+    for status in [404, 405, 410, 414, 501] {
+        let handler = Handler::new(move |_| async move { response(status, &[], "") });
+        for _ in 0..2 {
+            let asked = crate::support::request("GET", &format!("/{status}"), &[]);
+            assert_eq!(crate::support::send(&layer, &handler, asked).await.word(), "MISS", "{status}");
+        }
+    }
+    // From inside it is said before the rule.
+    let layer = own().prefix("inside").gateway().ttl("1m");
+    let handler = Handler::new(|request| async move {
+        request.extensions().get::<CacheHandle>().unwrap().ttl("10s");
+        response(200, &[], "")
+    });
+    for (passed, word) in [(0, "MISS"), (5, "HIT"), (6, "MISS")] {
+        rig.pass(passed);
+        assert_eq!(get(&layer, &handler, &[]).await.word(), word);
+    }
+}

@@ -195,7 +195,7 @@ fn a_mistake_is_told_at_the_line_that_makes_the_route() {
     std::panic::set_hook(Box::new(move |panic| {
         noted.lock().unwrap().push(panic.location().unwrap().file().to_owned());
     }));
-    let mistakes: [&dyn Fn(); 12] = [
+    let mistakes: [&dyn Fn(); 15] = [
         &|| drop(http.cache().ttl("5 minutos")),
         &|| drop(http.cache().stale("x")),
         &|| drop(http.cache().max_age("x")),
@@ -208,6 +208,10 @@ fn a_mistake_is_told_at_the_line_that_makes_the_route() {
         &|| drop(http.put().tags(["{}"])),
         &|| drop(http.put().ttl("x")),
         &|| drop(http.clone().rules([("api", "no-store")])),
+        // The origin's to say, so a gateway would not heed them.
+        &|| drop(http.gateway().statuses([302])),
+        &|| drop(http.gateway().negative_ttl("10s")),
+        &|| drop(http.gateway().strong_tags()),
     ];
     let panics = |make: &&&dyn Fn()| std::panic::catch_unwind(std::panic::AssertUnwindSafe(make)).is_err();
     let panicked = mistakes.iter().filter(panics).count();
