@@ -28,6 +28,9 @@ const FORM: u32 = 3;
 /// A response younger than this, in milliseconds, answers a guarded request whatever that demands.
 const YOUNG: u64 = 1000;
 
+/// How long a request waits for others' handlers in all.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
 /// A stored response and its age since it was stored, in milliseconds.
 pub(crate) type Aged = (Stored, u64);
 
@@ -148,18 +151,27 @@ impl Seeker<'_> {
         let mut slots: Vec<Option<u8>> = if named.is_empty() { vec![None] } else { self.slots(&named) };
         let mut known = self.known.cloned();
         let mut at = 0;
+        let (began, mut is_first) = (tokio::time::Instant::now(), true);
         loop {
             let slot = slots[at];
             // Where all slots are taken, the variant in the last one is replaced.
             let last = slot.is_some() && at + 1 == slots.len();
-            let mut entry = entry(self.layer, self.route, self.asked, slot, self.waits());
+            // The first look waits as long as the cache says, and later ones as long as that leaves.
+            let left = LONGEST_WAIT.saturating_sub(began.elapsed());
+            let waits = self.waits() && (is_first || !left.is_zero());
+            let mut entry = entry(self.layer, self.route, self.asked, slot, waits);
             if let Some(known) = &known {
                 entry = entry.known_by(known.bytes());
             }
             let one = match look {
-                Look::Fills => self.one(&entry, last).await?,
+                Look::Fills if is_first || !waits => self.one(&entry, last).await?,
+                Look::Fills => {
+                    let looked = tokio::time::timeout(left, self.one(&entry, last)).await;
+                    looked.unwrap_or(Ok(One::Vacant(None, None)))?
+                }
                 Look::Reads => self.read(&entry, last).await?,
             };
+            is_first = false;
             match one {
                 One::Hit(found) => return Ok(self.hit(&entry, found).await),
                 One::Other(first) if slot.is_none() => {

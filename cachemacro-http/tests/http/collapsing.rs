@@ -180,6 +180,36 @@ async fn a_response_that_is_refused_hides_nothing_that_is_stored() {
     assert_eq!((only.status.as_u16(), only.word()), (200, "HIT"));
 }
 
+/// Whoever waits twice, for the URL's first response and then for the variant, waits no longer.
+#[tokio::test(start_paused = true)]
+async fn no_request_waits_longer_than_ten_seconds() {
+    let rig = Rig::new();
+    let layer = rig.http.cache();
+    let handler = Handler::new(|request| async move {
+        if request.headers()["x-kind"] == "first" {
+            tokio::time::sleep(Duration::from_secs(9)).await;
+        } else {
+            std::future::pending::<()>().await;
+        }
+        response(200, &[("vary", "x-kind")], "")
+    });
+    let began = tokio::time::Instant::now();
+    let mut tasks = JoinSet::new();
+    for kind in ["first", "second", "second"] {
+        let (mine, run) = (layer.clone(), handler.clone());
+        tasks.spawn(async move { get(&mine, &run, &[("x-kind", kind)]).await });
+        while handler.runs() == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    while handler.runs() < 3 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(began.elapsed() < Duration::from_secs(60), "{} runs", handler.runs());
+    }
+    assert!(began.elapsed() <= Duration::from_millis(10_200), "{:?}", began.elapsed());
+    tasks.abort_all();
+}
+
 /// What a handler holds while it runs.
 struct Held(Arc<std::sync::atomic::AtomicUsize>);
 
