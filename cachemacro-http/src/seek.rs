@@ -133,7 +133,10 @@ impl Seeker<'_> {
                 () = uncacheable.told(&self.asked.mark) => self.glance().await,
             }
         };
-        sought.unwrap_or(Sought::Unanswered)
+        sought.unwrap_or_else(|error| {
+            tracing::debug!(%error, "what is stored was not found out");
+            Sought::Unanswered
+        })
     }
 
     /// Looks without waiting, and without the right to store. One refused response is enough to have a URL remembered, so what is stored

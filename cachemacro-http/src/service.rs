@@ -526,13 +526,16 @@ impl<S> Run<S> {
                 let stored_head = (head.status, plan::stored_headers(&head.headers, plan));
                 let by_rule = self.layer.rule.origin.is_none();
                 let (plan, mark, layer) = (plan.clone(), asked.mark.clone(), self.layer.clone());
+                let route = self.route.clone();
                 open.record(self.layer.rule.lease_limit, move |mut recorded| async move {
                     let _held = recorded.as_mut().ok().and_then(|whole| whole.held.take());
                     let stored =
                         recorded.map(|whole: Whole| stored(stored_head, whole, &plan, by_rule, strong));
                     let refused = learn(&layer, &mark, &plan, stored.as_ref().map_err(|why| *why));
-                    if let (Ok(stored), None, Some(vacancy)) = (stored, refused, vacancy) {
-                        fill(vacancy, &stored, &plan).await;
+                    if let (Ok(stored), None, Some(vacancy)) = (stored, refused, vacancy)
+                        && !fill(vacancy, &stored, &plan).await
+                    {
+                        route.refused();
                     }
                 })
             }
@@ -576,10 +579,12 @@ impl<S> Run<S> {
         }
         let response = answer::answer(&self.layer, parts, (&shown, 0), self.manner(asked, report, false));
         let filling = errand.vacancy.map(|vacancy| -> Filling {
-            let plan = plan.clone();
+            let (plan, route) = (plan.clone(), self.route.clone());
             Box::pin(async move {
                 let _held = held;
-                fill(vacancy, &stored, &plan).await;
+                if !fill(vacancy, &stored, &plan).await {
+                    route.refused();
+                }
             })
         });
         let mut response =
@@ -606,7 +611,10 @@ impl Run<()> {
         let is_same = length.is_none_or(|length| length.parse() == Ok(old.body().len()));
         if !is_same || !revalidate::is_about(&stored, &newer.headers) {
             drop(vacancy);
-            let _ = entry(&self.layer, &self.route, asked, slot, false).evict().await;
+            let evicted = entry(&self.layer, &self.route, asked, slot, false).evict().await;
+            if let Err(error) = evicted {
+                tracing::warn!(%error, "a response that is outdated was not evicted");
+            }
             return;
         }
         if !revalidate::has_validator(&newer.headers) {

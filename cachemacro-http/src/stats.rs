@@ -56,7 +56,8 @@ pub struct RouteStats {
     pub bytes: u64,
     /// Sent past the cache, by why: the word of `detail` in Cache-Status, else that of `fwd`. `credentials`, `identity`, `store`…
     pub passes: BTreeMap<&'static str, u64>,
-    /// Of the misses, those whose responses were not stored, by why: `no-store`, `private`, `set-cookie`, `inherited`, `size`…
+    /// Of the misses, those whose responses were not stored, by why: `no-store`, `private`, `set-cookie`, `inherited`, `size`… `refused` is
+    /// what was said to be stored and was not, as where an evict came between.
     pub not_stored: BTreeMap<&'static str, u64>,
 }
 
@@ -159,6 +160,11 @@ impl Route {
             self.named.count(Event::SharedLoad);
             one(&tally.collapsed);
         }
+    }
+
+    /// Counts a response that went out as one to be stored, and was not.
+    pub(crate) fn refused(&self) {
+        one_more(&self.tally.not_stored, "refused");
     }
 
     /// Counts what a stored response was answered with: so many bytes, or 304.

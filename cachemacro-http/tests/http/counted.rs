@@ -164,3 +164,26 @@ async fn a_route_has_the_name_that_it_is_given() {
     let hits: Vec<(&str, u64)> = stats.iter().map(|route| (route.route.as_str(), route.hits)).collect();
     assert_eq!(hits, [("GET /a/{id}", 0), ("GET /b", 1), ("GET /c", 0), ("teas", 0)]);
 }
+
+/// A tag that is evicted while the handler runs that names it: the head says that the response is stored, and the store refuses it.
+#[tokio::test]
+async fn a_response_that_the_store_refuses_is_counted() {
+    let rig = Rig::new();
+    let cache = rig.cache.clone();
+    let handler = crate::support::Handler::new(move |request| {
+        let cache = cache.clone();
+        async move {
+            request.extensions().get::<CacheHandle>().unwrap().tags(["tea"]);
+            cache.evict_tags(["tea"]).await.unwrap();
+            crate::support::response(200, &[], "")
+        }
+    });
+    let layer = rig.http.cache();
+    for runs in 1..=2 {
+        let got = crate::support::get(&layer, &handler, &[]).await;
+        assert!(got.header("cache-status").ends_with("stored"), "{got:?}");
+        assert_eq!(handler.runs(), runs);
+        rig.cache.stored().await;
+        assert_eq!(rig.http.stats()[0].not_stored.get("refused"), Some(&u64::try_from(runs).unwrap()));
+    }
+}
