@@ -24,8 +24,6 @@ pub(crate) struct CacheControl {
     pub(crate) must_revalidate: bool,
     pub(crate) proxy_revalidate: bool,
     pub(crate) must_understand: bool,
-    pub(crate) no_transform: bool,
-    pub(crate) immutable: bool,
     pub(crate) only_if_cached: bool,
     pub(crate) max_age: Option<u64>,
     pub(crate) s_maxage: Option<u64>,
@@ -34,8 +32,6 @@ pub(crate) struct CacheControl {
     pub(crate) min_fresh: Option<u64>,
     /// Without a number: any.
     pub(crate) max_stale: Option<u64>,
-    /// Whether there was any directive at all.
-    pub(crate) any: bool,
 }
 
 impl CacheControl {
@@ -48,7 +44,6 @@ impl CacheControl {
     pub(crate) fn read<'a>(directives: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut read = Self::default();
         for directive in directives {
-            read.any = true;
             let (name, value) = name_and_value(directive);
             match name.to_ascii_lowercase().as_slice() {
                 b"no-store" => read.no_store = true,
@@ -58,8 +53,6 @@ impl CacheControl {
                 b"must-revalidate" => read.must_revalidate = true,
                 b"proxy-revalidate" => read.proxy_revalidate = true,
                 b"must-understand" => read.must_understand = true,
-                b"no-transform" => read.no_transform = true,
-                b"immutable" => read.immutable = true,
                 b"only-if-cached" => read.only_if_cached = true,
                 b"max-age" => least(&mut read.max_age, value),
                 b"s-maxage" => least(&mut read.s_maxage, value),
@@ -125,9 +118,9 @@ mod tests {
     #[test]
     fn directives_are_read_whatever_their_case_and_place() {
         let all = read(&["No-StOrE, foobar, MAX-age=3600", "s-maxage = 60 , private"]);
-        assert!(all.no_store && all.private && all.any && !all.public);
+        assert!(all.no_store && all.private && !all.public);
         assert_eq!((all.max_age, all.s_maxage), (Some(3600), Some(60)));
-        assert!(!read(&[]).any);
+        assert_eq!(read(&[]), CacheControl::default());
     }
 
     #[test]
