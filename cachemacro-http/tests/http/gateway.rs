@@ -403,3 +403,79 @@ async fn what_the_origin_leaves_open_is_the_rule_s_to_say() {
         assert_eq!(get(&layer, &handler, &[]).await.word(), word);
     }
 }
+
+#[tokio::test]
+async fn while_it_is_made_anew_what_is_stale_serves_as_long_as_the_origin_says() {
+    let rig = Rig::new();
+    let layer = rig.http.gateway();
+    let go = Arc::new(tokio::sync::Semaphore::new(1));
+    let says = [("cache-control", "max-age=10, stale-while-revalidate=20")];
+    let handler = {
+        let go = go.clone();
+        let run = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        Handler::new(move |_| {
+            let go = go.clone();
+            let run = run.fetch_add(1, Ordering::SeqCst) + 1;
+            async move {
+                go.acquire().await.unwrap().forget();
+                response(200, &says, &format!("run {run}"))
+            }
+        })
+    };
+    get(&layer, &handler, &[]).await;
+    rig.pass(15);
+    // At once, though the run beside it does not end, and there is one of it.
+    for _ in 0..5 {
+        let got = get(&layer, &handler, &[]).await;
+        assert_eq!((got.word(), got.body.as_str()), ("STALE", "run 1"));
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(handler.runs(), 2);
+    go.add_permits(1);
+    for tries in 0.. {
+        let got = get(&layer, &handler, &[]).await;
+        if got.word() == "HIT" {
+            assert_eq!(got.body, "run 2");
+            break;
+        }
+        assert!(tries < 1_000);
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(handler.runs(), 2);
+    rig.pass(31);
+    go.add_permits(1);
+    let got = get(&layer, &handler, &[]).await;
+    assert_eq!((got.word(), got.body.as_str()), ("MISS", "run 3"), "past what the origin says");
+}
+
+/// An origin that fails is stood in for a day in any case; `stale-if-error` counts where it says more.
+#[tokio::test]
+async fn what_is_stale_serves_where_the_origin_fails_as_long_as_it_says_itself() {
+    let rig = Rig::new();
+    let day = 24 * 60 * 60;
+    for (at, (says, after, word)) in [
+        ("max-age=1", day - 10, "STALE"),
+        ("max-age=1", day + 10, "MISS"),
+        ("max-age=1, stale-if-error=172800", day + 10, "STALE"),
+        ("max-age=1, stale-if-error=172800", 2 * day + 10, "MISS"),
+        ("max-age=1, stale-if-error=172800, must-revalidate", 10, "MISS"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let layer = rig.http.clone().prefix(at.to_string()).gateway();
+        let gone = Arc::new(AtomicBool::new(false));
+        let flag = gone.clone();
+        let handler = Handler::new(move |_| {
+            let status = if flag.load(Ordering::SeqCst) { 502 } else { 200 };
+            async move { response(status, &[("cache-control", says), ("etag", "\"a\"")], "") }
+        });
+        get(&layer, &handler, &[]).await;
+        gone.store(true, Ordering::SeqCst);
+        rig.pass(after);
+        assert_eq!(get(&layer, &handler, &[]).await.word(), word, "{says} after {after}");
+    }
+}
