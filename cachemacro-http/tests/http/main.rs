@@ -12,6 +12,7 @@ mod identity;
 mod options;
 mod outside;
 mod pairs;
+mod putting;
 mod reading;
 mod support;
 mod writing;
