@@ -37,7 +37,7 @@ use crate::answer::{self, Manner};
 use crate::at_hand;
 use crate::body::{Begun, BoxError, CacheBody, Whole, begin};
 use crate::fill::{Filling, fill, learn, send_off, stored};
-use crate::handle::CacheHandle;
+use crate::handle::{CacheHandle, Said};
 use crate::judged::Judged;
 use crate::known::Known;
 use crate::plan::{self, Plan, Times};
@@ -378,8 +378,9 @@ impl<S> Run<S> {
             let about = stored_head.filter(|(_, stored)| revalidate::is_about(stored, response.headers()));
             if let (Some((status, stored)), Some((old, _))) = (about, errand.old.take()) {
                 let (newer, _) = response.into_parts();
+                let said = (&handle.said(), gathered);
                 let (answered, filling) =
-                    self.renew(&asked, &parts, errand, (status, stored, old), &newer, called);
+                    self.renew(&asked, &parts, errand, (status, stored, old), (&newer, said), called);
                 send_off(filling).await;
                 return Ok(answered);
             }
@@ -396,7 +397,9 @@ impl<S> Run<S> {
         let whose = asked.identified || asked.credentials.are_there() || asked.of_user;
         plan::prepare(&self.layer, &mut head, times.received);
         let by_path = plan::say_by_path(&self.layer, &path, head.status, &mut head.headers, whose);
-        let plan = plan::plan(&self.layer, &asked, &parts, &head, (&handle.said(), gathered), times);
+        let said = handle.said();
+        let of_head = renews.is_some().then(|| gathered.clone());
+        let plan = plan::plan(&self.layer, &asked, &parts, &head, (&said, gathered), times);
         let plan = plan.map(|plan| plan.shared_unless(by_path));
         let whole_request = fills || parts.method == Method::GET && !asked.reads_only;
         if !whole_request || is_stream(&head) {
@@ -405,7 +408,8 @@ impl<S> Run<S> {
             }
             if let (Some(vacancy), Some(old)) = (renews, errand.old.take()) {
                 let run = Run { inner: (), layer: self.layer.clone(), route: Arc::new(self.route.beside()) };
-                run.renew_by_head(&asked, &parts, (vacancy, old, errand.slot), &head, called).await;
+                let said = (&said, of_head.unwrap_or_default());
+                run.renew_by_head(&asked, &parts, (vacancy, old, errand.slot), (&head, said), called).await;
             }
             return Ok(self.passed(Response::from_parts(head, body), &errand.report));
         }
@@ -471,7 +475,7 @@ impl<S> Run<S> {
         parts: &request::Parts,
         errand: Errand,
         (status, mut headers, old): (StatusCode, HeaderMap, Stored),
-        newer: &response::Parts,
+        (newer, said): (&response::Parts, (&Said, Gathered)),
         called: Instant,
     ) -> (Answered<R>, Option<Filling>) {
         let times = Times { received: answer::now(), took: called.elapsed() };
@@ -484,9 +488,7 @@ impl<S> Run<S> {
         plan::prepare(&self.layer, &mut head, times.received);
         let trailers = old.trailers().cloned().unwrap_or_default();
         let whole = Whole { body: old.body().clone(), trailers, held: None };
-        let said = CacheHandle::default().said();
         let mut errand = errand;
-        let said = (&said, Gathered::default());
         let plan = plan::plan(&self.layer, asked, parts, &head, said, times).unwrap_or_else(|_| {
             self.give_up(asked, &mut errand);
             Plan::nothing()
@@ -602,7 +604,7 @@ impl Run<()> {
         asked: &Asked,
         parts: &request::Parts,
         (vacancy, (old, _), slot): (Vacancy<Stored>, Aged, Option<u8>),
-        newer: &response::Parts,
+        (newer, said): (&response::Parts, (&Said, Gathered)),
         called: Instant,
     ) {
         let head = old.head().filter(|_| newer.status == StatusCode::OK);
@@ -624,7 +626,7 @@ impl Run<()> {
         let report = Report::default();
         let errand = Errand { vacancy: Some(vacancy), old: None, slot, report, began: called };
         let (_, filling): (Answered<()>, _) =
-            self.renew(asked, parts, errand, (status, stored, old), newer, called);
+            self.renew(asked, parts, errand, (status, stored, old), (newer, said), called);
         send_off(filling).await;
     }
 }

@@ -297,6 +297,38 @@ async fn a_gateway_stores_what_gets_its_tags_from_the_response_or_from_inside() 
 }
 
 #[tokio::test]
+async fn what_a_gateway_renews_keeps_tags_that_come_from_inside() {
+    let rig = Rig::new();
+    let tea =
+        rig.cache.entry::<u64>("tea", 1).with_tags(["tea"]).with_ttl(std::time::Duration::from_secs(600));
+    for (kind, method) in [("handle", "GET"), ("inherited", "GET"), ("handle", "HEAD"), ("inherited", "HEAD")]
+    {
+        let layer = rig.http.clone().prefix(format!("{kind}{method}")).gateway().inherit(true);
+        let tea = tea.clone();
+        let handler = Handler::new(move |request| {
+            let tea = tea.clone();
+            async move {
+                if kind == "handle" {
+                    request.extensions().get::<CacheHandle>().unwrap().tags(["tea"]);
+                } else {
+                    tea.get_or_load(async || 1).await;
+                }
+                let status = if request.headers().contains_key("if-none-match") { 304 } else { 200 };
+                let text = if request.method() == "HEAD" || status == 304 { "" } else { "text" };
+                response(status, &[("cache-control", "max-age=10"), ("etag", "\"a\"")], text)
+            }
+        });
+        get(&layer, &handler, &[]).await;
+        rig.pass(15);
+        crate::support::send(&layer, &handler, crate::support::request(method, "/a", &[])).await;
+        let hit = get(&layer, &handler, &[]).await;
+        assert_eq!((hit.word(), handler.runs()), ("HIT", 2), "{kind} {method}");
+        rig.cache.evict_tags(["tea"]).await.unwrap();
+        assert_eq!(get(&layer, &handler, &[]).await.word(), "MISS", "{kind} {method}");
+    }
+}
+
+#[tokio::test]
 async fn a_response_of_a_gateway_that_depends_on_too_much_is_not_stored() {
     let rig = Rig::new();
     let cache = rig.cache.clone();
