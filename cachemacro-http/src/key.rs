@@ -454,7 +454,7 @@ mod tests {
             (
                 (self.scheme, hosts.iter().any(|named| *named != host).then_some(hosts), host),
                 (self.path.clone(), query),
-                FORWARDED.map(|name| lines(name)),
+                FORWARDED.map(lines),
                 (self.chosen.clone(), self.identity, self.slot),
             )
         }
@@ -469,8 +469,12 @@ mod tests {
         ) {
             // What is usual is kept by its form, and by nothing else.
             let mut usual = Usual::default();
-            scheme.iter().for_each(|scheme| usual.set_scheme(scheme));
-            host.iter().for_each(|host| usual.add_field("x-forwarded-host", host));
+            if let Some(scheme) = scheme {
+                usual.set_scheme(scheme);
+            }
+            if let Some(host) = host {
+                usual.add_field("x-forwarded-host", host);
+            }
             // The other, and the same but for one part: that of the other, or its own with two pieces made one, or in another order.
             let mut near = one.clone();
             match part {

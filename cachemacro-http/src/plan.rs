@@ -152,28 +152,25 @@ pub(crate) fn plan(
     }
     let lifetime = freshness::lifetime(response.status, headers, &says, times.received);
     let inherits_too_much = !gathered.is_complete() || gathered.len() > MOST_INHERITED;
-    let (terms, initial_age, keep) = match &rule.origin {
-        Some(_) => {
-            let (lifetime, fresh) = of_origin(rule, response, said, lifetime);
-            if let Some(refusal) = storable::by_origin(response.status, headers, &says, lifetime, here) {
-                return Err(refusal);
-            }
-            if inherits_too_much {
-                return Err(Refusal::Inherited);
-            }
-            by_origin(rule, headers, &says, (fresh, gathered.ttl()), times)?
+    let (terms, initial_age, keep) = if rule.origin.is_some() {
+        let (lifetime, fresh) = of_origin(rule, response, said, lifetime);
+        if let Some(refusal) = storable::by_origin(response.status, headers, &says, lifetime, here) {
+            return Err(refusal);
         }
-        None => {
-            if let Some(refusal) = storable::forbidden(response.status, headers, &says, here) {
-                return Err(refusal);
-            }
-            if inherits_too_much {
-                return Err(Refusal::Inherited);
-            }
-            let ttl = ttl(layer, response, said, &says, lifetime)?;
-            let ttl = gathered.ttl().map_or(ttl, |least| least.min(ttl));
-            by_rule(layer, ttl, &says)
+        if inherits_too_much {
+            return Err(Refusal::Inherited);
         }
+        by_origin(rule, headers, &says, (fresh, gathered.ttl()), times)?
+    } else {
+        if let Some(refusal) = storable::forbidden(response.status, headers, &says, here) {
+            return Err(refusal);
+        }
+        if inherits_too_much {
+            return Err(Refusal::Inherited);
+        }
+        let ttl = ttl(layer, response, said, &says, lifetime)?;
+        let ttl = gathered.ttl().map_or(ttl, |least| least.min(ttl));
+        by_rule(layer, ttl, &says)
     };
     let selecting = selecting(layer, request, headers).ok_or(Refusal::VariesByAnything)?;
     let mut tags = said.tags.clone();

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use crate::calls::write::{Effects, Put, write as write_through};
 use crate::engine::entry::{Entry, is_value};
 use crate::engine::evict::Evict;
 use crate::engine::fill::finish_set;
@@ -220,6 +221,49 @@ impl<T: Value> Entry<T> {
         let prepared =
             if self.core().puts_evict() { Ok(None) } else { self.try_prepare(raw, &NoRules, value) };
         self.in_time(finish_set(raw, prepared)).await
+    }
+
+    /// Runs `write`, and stores what it returns in place of what was there, as `#[cache_put]` does. Of two at once only the one that began
+    /// last may store; what is not stored, because the store failed say, is evicted; and where this is dropped, or `write` panics, it may have
+    /// written already, so the entry is evicted then too. Whatever breaks in the cache, `write` runs, once.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let user = cachemacro::Cache::memory().entry::<String>("user", 7);
+    /// let renamed = user.put_with(async || "Ada Lovelace".to_owned()).await;
+    /// assert_eq!(user.get().await?, Some(renamed));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn put_with<F: Future<Output = T>>(&self, write: impl FnOnce() -> F) -> T {
+        let body = std::pin::pin!(async move { write().await });
+        let puts = Put::of(self.clone(), NoRules, false).into_iter().collect();
+        write_through(Effects::of_puts(Plain, puts), body, |_, effects| effects).await
+    }
+
+    /// [`put_with`](Self::put_with) with a write that can fail: an `Err` is returned, and what is there stays.
+    ///
+    /// ```
+    /// # use cachemacro_runtime as cachemacro;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> cachemacro::Result<()> {
+    /// let port = cachemacro::Cache::memory().entry::<u16>("port", "http");
+    /// assert_eq!(port.try_put_with(async || "80".parse::<u16>()).await, Ok(80));
+    /// assert!(port.try_put_with(async || "eighty".parse::<u16>()).await.is_err());
+    /// assert_eq!(port.get().await?, Some(80));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// What `write` returned; the cache has none of its own.
+    pub async fn try_put_with<E, F>(&self, write: impl FnOnce() -> F) -> std::result::Result<T, E>
+    where
+        F: Future<Output = std::result::Result<T, E>>,
+    {
+        let body = std::pin::pin!(async move { write().await });
+        let puts = Put::of(self.clone(), NoRules, false).into_iter().collect();
+        write_through(Effects::of_puts(Fallible, puts), body, |_, effects| effects).await
     }
 
     /// Whether a fresh value is there, without decoding it; a stored `None` or `Err` is not a value.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::engine::asking;
 use crate::engine::collecting::Collecting;
 use crate::engine::core::Core;
+use crate::engine::entry::Entry;
 use crate::engine::evict::{Evict, log_failed};
 use crate::engine::fill::finish_put;
 use crate::engine::lease::{self, Held};
@@ -20,7 +21,8 @@ use crate::engine::spending;
 use crate::ground::error::Error;
 use crate::observe::event::Event;
 use crate::observe::stats::Counters;
-use crate::policy::outcome::Outcome;
+use crate::policy::outcome::{Outcome, Value};
+use crate::policy::rules::Rules;
 use crate::policy::site::Site;
 
 /// When the evicts of one attribute are sent, besides after success.
@@ -51,6 +53,25 @@ pub(crate) struct Put<'a, V> {
     pub(crate) on_err: bool,
     pub(crate) prepare: Prepare<'a, V>,
     pub(crate) held: Option<Held>,
+}
+
+impl<'a, V: Value> Put<'a, V> {
+    /// A put to `entry`; none where its arguments cannot be a key, which is counted. `on_err`: an `Err` evicts.
+    pub(crate) fn of(entry: Entry<V>, rules: impl Rules<V> + Send + 'a, on_err: bool) -> Option<Self> {
+        let raw = match entry.keyed() {
+            Ok(raw) => raw.clone(),
+            Err(error) => {
+                entry.failed(&error);
+                return None;
+            }
+        };
+        let late_tags = entry.has_late_tags(&rules);
+        let prepare = {
+            let raw = raw.clone();
+            move |value: Option<&V>| entry.prepare(&raw, &rules, value)
+        };
+        Some(Self { raw, late_tags, on_err, prepare: Box::new(prepare), held: None })
+    }
 }
 
 /// The evicts of one attribute, one for each cache.
@@ -89,7 +110,12 @@ pub(crate) fn evict_at(site: Option<&'static Site>, core: Arc<Core>) -> Evict {
     Evict::new(core).counted(counters)
 }
 
-impl<R, O: Outcome<R>> Effects<'_, R, O> {
+impl<'a, R, O: Outcome<R>> Effects<'a, R, O> {
+    /// Puts, and no evicts.
+    pub(crate) const fn of_puts(outcome: O, puts: Vec<Put<'a, O::Value>>) -> Self {
+        Self { outcome, puts, evicts: Vec::new(), on_failed: None }
+    }
+
     /// How long the call may wait for the store in all: the shortest of its caches' deadlines.
     fn deadline(&self) -> Option<Duration> {
         let puts = self.puts.iter().map(|put| &put.raw.core);

@@ -45,7 +45,7 @@ impl<R, O: Outcome<R>> fmt::Debug for Writes<'_, R, O> {
 impl<'a, R, O: Outcome<R>> Writes<'a, R, O> {
     /// No puts and no evicts.
     pub const fn new(outcome: O) -> Self {
-        let effects = Effects { outcome, puts: Vec::new(), evicts: Vec::new(), on_failed: None };
+        let effects = Effects::of_puts(outcome, Vec::new());
         Self { effects, current: 0, site: None, here: Vec::new() }
     }
 
@@ -74,19 +74,7 @@ impl<'a, R, O: Outcome<R>> Writes<'a, R, O> {
     {
         let Some(entry) = entry else { return self };
         self.site.iter().for_each(|site| entry.core().called_at(site));
-        let raw = match entry.keyed() {
-            Ok(raw) => raw.clone(),
-            Err(error) => {
-                entry.failed(&error);
-                return self;
-            }
-        };
-        let late_tags = entry.has_late_tags(&rules);
-        let prepare = {
-            let raw = raw.clone();
-            move |value: Option<&O::Value>| entry.prepare(&raw, &rules, value)
-        };
-        self.effects.puts.push(Put { raw, late_tags, on_err, prepare: Box::new(prepare), held: None });
+        self.effects.puts.extend(Put::of(entry, rules, on_err));
         self
     }
 

@@ -47,6 +47,53 @@ async fn the_longest_durations_are_as_good_as_any() {
     assert_eq!(found.await[&2], 2);
 }
 
+/// As `#[cache_put]`. Upholds G4 and G7 for puts by hand.
+#[tokio::test]
+async fn a_put_of_a_future_is_fenced_and_guarded() {
+    let cache = Cache::memory();
+    let entry = cache.entry::<u32>("n", 1);
+    let get = async || entry.get().await.expect("memory does not fail");
+    assert_eq!((entry.put_with(async || 1).await, get().await), (1, Some(1)));
+    assert_eq!(entry.try_put_with(async || Err("no")).await, Err("no"));
+    assert_eq!(get().await, Some(1), "nothing was written");
+    assert_eq!(entry.try_put_with(async || Ok::<_, ()>(2)).await, Ok(2));
+    assert_eq!(get().await, Some(2));
+    // Of two, the one that began first does not store over the other, though it ends last.
+    let (first, second) = (tokio::sync::Notify::new(), tokio::sync::Notify::new());
+    let older = entry.put_with(async || {
+        first.notify_one();
+        second.notified().await;
+        3
+    });
+    let newer = async {
+        first.notified().await;
+        entry.put_with(async || 4).await;
+        second.notify_one();
+    };
+    assert_eq!(futures_util::join!(older, newer).0, 3);
+    assert!(matches!(get().await, None | Some(4)), "never the older one");
+    // A load that began before a put does not bring back what was.
+    let load = entry.clone();
+    entry.evict().await.expect("memory does not fail");
+    let stale = load.get_or_load(async || {
+        entry.put_with(async || 6).await;
+        5
+    });
+    stale.await;
+    assert_ne!(get().await, Some(5));
+
+    entry.put_with(async || 7).await;
+    drop(entry.put_with(std::future::pending).now_or_never());
+    assert_eq!(get().await, None, "it may have written");
+    entry.put_with(async || 8).await;
+    let panics = entry.clone();
+    tokio::spawn(async move { panics.put_with(async || panic!("on purpose")).await })
+        .await
+        .expect_err("it panics");
+    assert_eq!(get().await, None);
+    assert_eq!(cache.stats().total.puts, 6, "one came too late");
+}
+
 #[tokio::test]
 async fn a_spread_of_more_than_everything_is_everything() {
     let policy = Policy::new().jitter(255);
