@@ -70,7 +70,7 @@ async fn a_put_of_a_future_is_fenced_and_guarded() {
         entry.put_with(async || 4).await;
         second.notify_one();
     };
-    assert_eq!(futures_util::join!(older, newer).0, 3);
+    assert_eq!(futures_util::future::join(older, newer).await.0, 3);
     assert!(matches!(get().await, None | Some(4)), "never the older one");
     // A load that began before a put does not bring back what was.
     let load = entry.clone();
