@@ -264,7 +264,8 @@ fn what_was_evicted_while_it_was_loaded_is_neither_stored_nor_shared_with_who_co
         assert_eq!(joined(old).expect("no panic"), 1, "it began before the evict");
         assert_eq!(cache.scope_sync(|| row(gate)), 2, "evict {gate}");
     }
-    assert_eq!(cache.stats().total.refused_fills, 4);
+    // Each of the old ones. One that began after an evict may be refused too: that costs a load, and is never stale.
+    assert!(cache.stats().total.refused_fills >= 4);
 }
 
 /// Upholds G4.
