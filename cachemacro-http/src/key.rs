@@ -3,8 +3,8 @@
 use http::request::Parts;
 use http::{Uri, header};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
+use crate::rules::digest;
 use crate::usual::{FORWARDED, Usual};
 
 /// The longest key, in bytes, that is kept readable; a longer one is a hash, so that no two requests can be made to share a key.
@@ -298,11 +298,10 @@ impl ResponseKey {
     }
 }
 
-/// 128 bits of SHA-256, in hex.
+/// A digest in hex.
 pub(crate) fn digest(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    let hash = Sha256::digest(bytes);
-    hash[..16].iter().fold(String::with_capacity(32), |mut out, byte| {
+    digest::digest(bytes).iter().fold(String::with_capacity(32), |mut out, byte| {
         let _ = write!(out, "{byte:02x}");
         out
     })
@@ -377,17 +376,8 @@ mod tests {
         let scheme = select(vec![None, Some("http"), Some("https")]);
         let authority = select(vec!["shop", "SHOP", "evil", "shop:80"]);
         let query = option::of(vec("(a|b|aa|)(=|=1|=2||=a|%3D1|=1;b|1)", 0..4));
-        let names = select(vec![
-            "host",
-            "accept",
-            "x-forwarded-host",
-            "x-forwarded-host",
-            "x-forwarded-proto",
-            "x-forwarded-prefix",
-            "forwarded",
-            "x-original-url",
-            "x-rewrite-url",
-        ]);
+        // That host more often than the others: usual requests have it.
+        let names = select([&["host", "accept", "x-forwarded-host"][..], &FORWARDED].concat());
         let values =
             select(vec!["shop", "SHOP", "evil", "a", "b", "a, b", "1|a", ""]).prop_map(str::to_owned);
         let fields = vec((names, values), 0..4);

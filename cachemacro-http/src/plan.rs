@@ -151,22 +151,19 @@ pub(crate) fn plan(
         return Err(Refusal::Rule);
     }
     let lifetime = freshness::lifetime(response.status, headers, &says, times.received);
-    let inherits_too_much = !gathered.is_complete() || gathered.len() > MOST_INHERITED;
+    let inherited =
+        || (!gathered.is_complete() || gathered.len() > MOST_INHERITED).then_some(Refusal::Inherited);
     let (terms, initial_age, keep) = if rule.origin.is_some() {
         let (lifetime, fresh) = of_origin(rule, response, said, lifetime);
-        if let Some(refusal) = storable::by_origin(response.status, headers, &says, lifetime, here) {
+        let refusal = storable::by_origin(response.status, headers, &says, lifetime, here);
+        if let Some(refusal) = refusal.or_else(inherited) {
             return Err(refusal);
-        }
-        if inherits_too_much {
-            return Err(Refusal::Inherited);
         }
         by_origin(rule, headers, &says, (fresh, gathered.ttl()), times)?
     } else {
-        if let Some(refusal) = storable::forbidden(response.status, headers, &says, here) {
+        let refusal = storable::forbidden(response.status, headers, &says, here);
+        if let Some(refusal) = refusal.or_else(inherited) {
             return Err(refusal);
-        }
-        if inherits_too_much {
-            return Err(Refusal::Inherited);
         }
         let ttl = ttl(layer, response, said, &says, lifetime)?;
         let ttl = gathered.ttl().map_or(ttl, |least| least.min(ttl));
@@ -267,8 +264,8 @@ fn by_rule(layer: &CacheLayer, ttl: Duration, says: &CacheControl) -> (Terms, u6
     (terms, 0, keep)
 }
 
-/// The plan of a gateway, by the origin's words; of stale use the rule says what it does not. The rule's `max_age` limits freshness, stale use, and standing in for an origin that
-/// is gone; so does `least`, how long what the response is made of stays fresh.
+/// The plan of a gateway, by the origin's words; of stale use the rule says what it does not. The rule's `max_age` limits freshness, stale
+/// use, and standing in for an origin that is gone; so does `least`, how long what the response is made of stays fresh.
 fn by_origin(
     rule: &Rule,
     headers: &HeaderMap,

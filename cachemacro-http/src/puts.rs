@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use cachemacro::{Event, Gathered, Lookup, Mode, Vacancy};
+use cachemacro::{Event, Lookup, Mode, Vacancy};
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{Method, Request, Response, StatusCode, request};
 use http_body::Body;
@@ -309,11 +309,7 @@ where
     parts.extensions.insert(handle.clone());
     let called = Instant::now();
     let call = inner.call(Request::from_parts(parts, body));
-    let (response, gathered) = if layer.rule.inherits && asked.is_some() {
-        layer.http.cache.gather(call).await
-    } else {
-        (call.await, Gathered::default())
-    };
+    let (response, gathered) = layer.gathering(call).await;
     let response = match response {
         Ok(response) => response,
         Err(error) => {

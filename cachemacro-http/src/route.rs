@@ -1,12 +1,13 @@
 //! The rules of one route, and the layer that carries them; `service` says what it does with them.
 
 use std::fmt;
+use std::future::Future;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use cachemacro::Policy;
+use cachemacro::{Gathered, Policy};
 use http::{HeaderName, StatusCode, request, response};
 
 use crate::duration::{IntoDuration, millis};
@@ -221,6 +222,15 @@ impl CacheLayer {
     /// This layer for a service: clones may have been given other rules, so each service counts its routes anew.
     pub(crate) fn again(&self) -> Self {
         Self { routes: Arc::default(), ..self.clone() }
+    }
+
+    /// Runs a handler, and tells what its cached calls depend on, where responses inherit that.
+    pub(crate) async fn gathering<F: Future>(&self, call: F) -> (F::Output, Gathered) {
+        if self.rule.inherits {
+            self.http.cache.gather(call).await
+        } else {
+            (call.await, Gathered::default())
+        }
     }
 
     /// The most bytes that a stored body has.

@@ -7,11 +7,12 @@ use cachemacro::codec::Postcard;
 use cachemacro::{Entry, Lookup, Meta, Policy, Result, Ttl, Vacancy};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName};
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
 use crate::admission::Asked;
 use crate::known::Known;
 use crate::route::CacheLayer;
+use crate::rules::digest::Digest;
 use crate::rules::reusable::{Reuse, reuse};
 use crate::rules::status::Forward;
 use crate::rules::storable::Credentials;
@@ -377,7 +378,7 @@ pub(crate) fn selecting(
     layer: &CacheLayer,
     request: &Parts,
     response: &HeaderMap,
-) -> Option<Vec<(HeaderName, Option<vary::Digest>)>> {
+) -> Option<Vec<(HeaderName, Option<Digest>)>> {
     let mut names = vary::names(response)?;
     for (name, offered) in &layer.rule.vary {
         if offered.is_empty() && !names.contains(name) {

@@ -440,12 +440,7 @@ impl<S> Run<S> {
     where
         S: Service<Request<B>>,
     {
-        let call = self.route.named.run(self.inner.call(request));
-        if self.layer.rule.inherits {
-            self.layer.http.cache.gather(call).await
-        } else {
-            (call.await, Gathered::default())
-        }
+        self.layer.gathering(self.route.named.run(self.inner.call(request))).await
     }
 
     /// Remembers that the URL's responses are not stored, so that nobody waits for one.

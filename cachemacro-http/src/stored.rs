@@ -9,8 +9,9 @@ use cachemacro::LentBytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 
+use crate::rules::digest::Digest;
 use crate::rules::reusable::Terms;
-use crate::rules::vary::{self, Digest};
+use crate::rules::vary;
 
 /// A header section as it is stored, name by name in the order in which it came. On a hit the values are slices of the bytes that were
 /// read.

@@ -4,21 +4,21 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 use tokio::time::Instant;
+
+use crate::rules::digest::{Digest, digest};
 
 /// How long a URL is remembered.
 const REMEMBERED: Duration = Duration::from_secs(120);
 /// How many URLs are remembered at most.
 const MOST: usize = 10_000;
 
-/// A URL by 128 bits of the SHA-256 of its key, which may be long.
-type Mark = u128;
+/// A URL by the digest of its key, which may be long.
+type Mark = Digest;
 
 fn mark(key: &str) -> Mark {
-    let hash = Sha256::digest(key);
-    hash[..16].iter().fold(0, |mark, byte| mark << 8 | Mark::from(*byte))
+    digest(key.as_bytes())
 }
 
 /// The URLs, by their keys.

@@ -6,6 +6,7 @@
 pub(crate) mod cache_control;
 pub(crate) mod conditional;
 pub(crate) mod date;
+pub(crate) mod digest;
 pub(crate) mod fields;
 pub(crate) mod freshness;
 pub(crate) mod groups;

@@ -2,8 +2,8 @@
 
 use http::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, VARY};
 use http::{HeaderMap, HeaderName};
-use sha2::{Digest as _, Sha256};
 
+use crate::rules::digest::{self, Digest};
 use crate::rules::fields::{joined, members, split};
 
 /// The fields that Vary names, sorted, each once; `None` where it names all. What is no field name selects nothing that could be
@@ -44,15 +44,9 @@ pub(crate) fn selecting(request: &HeaderMap, name: &HeaderName) -> Option<Vec<u8
     })
 }
 
-/// By this a value is compared that is stored: it may be the cookie of a session.
-pub(crate) type Digest = [u8; 16];
-
-/// 128 bits of the SHA-256 of [`selecting`].
+/// The digest of [`selecting`], by which a value is compared that is stored: it may be the cookie of a session.
 pub(crate) fn digest(request: &HeaderMap, name: &HeaderName) -> Option<Digest> {
-    let hash = Sha256::digest(selecting(request, name)?);
-    let mut digest = Digest::default();
-    digest.copy_from_slice(&hash[..16]);
-    Some(digest)
+    Some(digest::digest(&selecting(request, name)?))
 }
 
 /// The first of `offered` that the field prefers; `None` where it takes none of them, or the request has no such field. It has not

@@ -331,16 +331,7 @@ async fn what_a_gateway_renews_keeps_tags_that_come_from_inside() {
 #[tokio::test]
 async fn a_response_of_a_gateway_that_depends_on_too_much_is_not_stored() {
     let rig = Rig::new();
-    let cache = rig.cache.clone();
-    let handler = Handler::new(move |_| {
-        let cache = cache.clone();
-        async move {
-            for id in 0..65 {
-                cache.entry::<u64>("row", id).with_tags([format!("row:{id}")]).get_or_load(async || 1).await;
-            }
-            response(200, &[("cache-control", "max-age=60")], "")
-        }
-    });
+    let handler = Handler::of_rows(&rig.cache, 65, &[("cache-control", "max-age=60")]);
     let layer = rig.http.gateway().inherit(true);
     let got = get(&layer, &handler, &[]).await;
     assert!(got.header("cache-status").ends_with("detail=inherited"), "{got:?}");

@@ -103,16 +103,7 @@ async fn a_response_inherits_the_tags_and_the_time_of_what_its_handler_called() 
 #[tokio::test]
 async fn a_response_that_depends_on_too_much_is_not_stored() {
     let rig = Rig::new();
-    let cache = rig.cache.clone();
-    let handler = Handler::new(move |_| {
-        let cache = cache.clone();
-        async move {
-            for id in 0..65 {
-                cache.entry::<u64>("row", id).with_tags([format!("row:{id}")]).get_or_load(async || 1).await;
-            }
-            response(200, &[], "")
-        }
-    });
+    let handler = Handler::of_rows(&rig.cache, 65, &[]);
     let layer = rig.http.cache();
     let got = get(&layer, &handler, &[]).await;
     assert!(got.header("cache-status").ends_with("detail=inherited"), "{got:?}");

@@ -42,6 +42,25 @@ impl Handler {
         })
     }
 
+    /// One that makes its response of so many cached rows, each with a tag of its own.
+    pub(crate) fn of_rows(
+        cache: &Cache,
+        rows: u64,
+        headers: &'static [(&'static str, &'static str)],
+    ) -> Self {
+        let cache = cache.clone();
+        Self::new(move |_| {
+            let cache = cache.clone();
+            async move {
+                for id in 0..rows {
+                    let row = cache.entry::<u64>("row", id).with_tags([format!("row:{id}")]);
+                    row.get_or_load(async || 1).await;
+                }
+                response(200, headers, "")
+            }
+        })
+    }
+
     pub(crate) fn runs(&self) -> usize {
         self.runs.load(Ordering::SeqCst)
     }
